@@ -1,0 +1,239 @@
+"""The `tabularay` command: parses, calls, prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from errors import ConfigError, TabularayError
+from printing import err, out, print_error, print_json, print_plan, print_result, print_rows
+
+STARTED = time.time()
+
+app = typer.Typer(
+    help="Tune, ensemble and serve models for tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Configuration: key=value, or group=preset.", metavar="KEY=VALUE"),
+]
+ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="Folder with presets of your own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RunsDir = Annotated[
+    Path, typer.Option("--runs", envvar=["TABULARAY_RUNS", "RUNS"], help="Folder of the run directories.")
+]
+RegistryDir = Annotated[
+    Path,
+    typer.Option(
+        "--registry", envvar=["TABULARAY_REGISTRY", "REGISTRY"], help="Folder of the registered models."
+    ),
+]
+
+EXAMPLE_TUNE = """
+Search, build the ensemble, register it.
+
+[bold]Examples[/bold]
+
+  tabularay tune data.source=churn.csv data.target=churned
+
+  tabularay tune data.source=churn.csv data.target=churned search.time_budget_s=600 data.test_size=0.2
+
+  tabularay tune experiment=credit_default families=\\[bnn,mc_dropout] search.num_trials=10
+
+  tabularay tune experiment=credit_default families=\\[dnn] params.dnn.dropout=0.2 search.num_trials=1
+"""
+
+
+@app.command(help=EXAMPLE_TUNE)
+def tune(
+    overrides: Overrides = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search, build the ensemble, register it."""
+    from configs.load import load_config
+
+    config = load_config(overrides or (), config_dir)
+    from tuning.job import run_job
+
+    result = run_job(config, STARTED, err, (lambda _plan: None) if as_json else print_plan)
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+    if result["interrupted"]:
+        raise typer.Exit(130)
+
+
+@app.command()
+def ensemble(
+    run: Annotated[str, typer.Argument(help="Run directory, its name, or 'latest'.")],
+    overrides: Overrides = None,
+    runs: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Build another ensemble from a finished run and register it.
+
+    [bold]Examples[/bold]
+
+      tabularay ensemble latest ensemble.max_members=5
+
+      tabularay ensemble runs/churn-20260131-120000
+    """
+    from configs.load import override_config
+    from tuning.job import build_model
+    from tuning.runs import find_run
+
+    found = find_run(run, runs)
+    config = override_config(found.config(), overrides or (), ("ensemble", "metric", "name", "registry"))
+    result = {"run": str(found.path), **build_model(found, config)}
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="A model; without it, all are listed.")] = None,
+    promote: Annotated[int | None, typer.Option(help="Make this version of NAME the production one.")] = None,
+    rollback: Annotated[
+        bool, typer.Option(help="Go back to NAME's production version before this one.")
+    ] = False,
+    registry: RegistryDir = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """List registered models, or move production.
+
+    [bold]Examples[/bold]
+
+      tabularay models
+
+      tabularay models churn --promote 3
+    """
+    from ensembles.registry import Registry, version_row
+
+    store = Registry(registry)
+    if name is None and (promote is not None or rollback):
+        raise ConfigError("--promote and --rollback need the model's NAME")
+    if name is not None and promote is not None:
+        store.promote(name, promote)
+    elif name is not None and rollback:
+        store.rollback(name)
+    versions = [v for n in ([name] if name else store.names()) for v in store.versions(n)]
+    rows = [version_row(v) for v in versions]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_rows(rows)
+    else:
+        out.print(f"No models in {registry}. Make one: tabularay tune data.source=FILE data.target=COLUMN")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
+    source: Annotated[
+        str, typer.Option("--input", help="Table with the model's columns: CSV, JSON or Parquet.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="CSV to write; default: the standard output.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column copied into the output first.")] = None,
+    uncertainty: Annotated[
+        bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
+    ] = False,
+    registry: RegistryDir = Path("registry"),
+    as_json: AsJson = False,
+) -> None:
+    """Predict every row of a table, in order.
+
+    [bold]Examples[/bold]
+
+      tabularay predict churn --input test.csv --output submission.csv --id-column customer
+
+      tabularay predict churn:2 --input test.csv --uncertainty
+    """
+    from data.sources import load_table
+    from ensembles.answers import answer_frame
+    from ensembles.bundle import load_bundle
+    from ensembles.registry import Registry
+
+    folder = (
+        Path(model) if (Path(model) / "manifest.json").is_file() else Registry(registry).resolve(model).path
+    )
+    bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
+    frame = answer_frame(bundle, load_table(source, bundle.encoder.text_columns), id_column, uncertainty)
+    if as_json:
+        print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
+    elif output is None:
+        sys.stdout.write(frame.to_csv(index=False))
+    if output is not None:
+        beside = output.with_name(f".{output.name}.new")
+        try:
+            frame.to_csv(beside, index=False)
+            beside.replace(output)
+        except OSError as error:
+            raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
+        err.print(f"{len(frame)} predictions written to {output}")
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="NAME of a registered model, NAME:VERSION or NAME@ALIAS.")],
+    overrides: Overrides = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; default 8000.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind; default: this machine only.")] = None,
+    registry: RegistryDir = Path("registry"),
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a model over HTTP until Ctrl-C.
+
+    [bold]Examples[/bold]
+
+      tabularay serve churn --port 8000
+
+      tabularay serve churn serving.replicas=2
+    """
+    from configs.load import load_section
+
+    given = [f"serving.{k}={v}" for k, v in (("port", port), ("host", host)) if v is not None]
+    config = load_section("serving", [*(overrides or ()), *given], config_dir)
+    from serving.app import serve_forever
+
+    def ready(url: str, model_id: str) -> None:
+        if as_json:
+            print_json({"url": url, "model_id": model_id})
+        else:
+            out.print(f"Serving [bold]{model_id}[/bold] at {url}   (docs: {url}/docs, stop: Ctrl-C)")
+
+    serve_forever(model, registry, config, ready)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command; a user's mistake ends with one clear message and a documented exit code.
+
+    Args:
+        arguments: Default: those of the process.
+    """
+    try:
+        app(arguments)
+    except TabularayError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Interrupted.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

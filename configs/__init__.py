@@ -1,0 +1,1 @@
+"""One validated configuration for a tuning job, composed from YAML groups and overrides."""

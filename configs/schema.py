@@ -1,0 +1,162 @@
+"""What may be configured: frozen pydantic models, in which an unknown key is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+ProblemType = Literal["binary", "multiclass", "regression"]
+ColumnKind = Literal["numeric", "categorical", "boolean", "ignore"]
+MetricName = Literal["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2"]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, unknown keys refused, numbers accepted where text is meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+
+
+class DataConfig(Section):
+    """Which table, which column to predict, and how rows are split.
+
+    Attributes:
+        source: Path of a CSV, JSON or Parquet file, plain or gzipped.
+        target: Column to predict.
+        test_source: A second file, withheld until the end and scored once.
+        test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
+        ignore: Columns left out.
+        kinds: Column kinds that override the inferred ones.
+        n_folds: Cross-validation folds; every family is scored on the same ones.
+        positive_class: The class that precision, recall and F1 count (binary; default: the last in order).
+    """
+
+    source: str
+    target: str
+    test_source: str | None = None
+    test_size: float = Field(0.0, ge=0.0, lt=1.0)
+    ignore: Names = ()
+    kinds: dict[str, ColumnKind] = {}
+    n_folds: int = Field(5, ge=2, le=20)
+    positive_class: str | None = None
+
+
+class SearchConfig(Section):
+    """How long and how to search.
+
+    Attributes:
+        time_budget_s: Wall clock of the whole command in seconds, ensemble included.
+        num_trials: Number of trials; alone, it makes the search deterministic.
+        cpus_per_trial: CPUs, and so threads, of one trial.
+        gpus_per_trial: Share of a GPU given to each trial of a network family.
+        max_concurrent: Trials in flight; default: as many as the CPUs allow.
+        reduction_factor: One in this many trials passes each rung of the fold race.
+        max_failure_share: The sweep fails when a larger share of its trials failed.
+    """
+
+    time_budget_s: float | None = Field(None, gt=0)
+    num_trials: int | None = Field(None, gt=0)
+    cpus_per_trial: int = Field(1, ge=1)
+    gpus_per_trial: float = Field(0.0, ge=0.0, le=1.0)
+    max_concurrent: int | None = Field(None, ge=1)
+    reduction_factor: float = Field(3.0, gt=1.0)
+    max_failure_share: float = Field(0.5, ge=0.0, le=1.0)
+
+
+class TrackingConfig(Section):
+    """Where trials are recorded.
+
+    Attributes:
+        mode: auto is online when a W&B key is present and offline otherwise.
+        project: W&B project.
+        entity: W&B user or team.
+        finish_timeout_s: How long the end of a sweep waits for the tracker to catch up.
+    """
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "tabularay"
+    entity: str | None = None
+    finish_timeout_s: float = Field(20.0, ge=0)
+
+
+class EnsembleConfig(Section):
+    """How trials become one model.
+
+    Attributes:
+        max_steps: Greedy selection steps, with replacement.
+        max_members: Different trials that may enter.
+    """
+
+    max_steps: int = Field(40, ge=1, le=200)
+    max_members: int = Field(15, ge=1, le=100)
+
+
+class ServingConfig(Section):
+    """How a model is served.
+
+    Attributes:
+        host: Address to bind; loopback by default.
+        port: TCP port.
+        replicas: Model processes.
+        cpus_per_replica: CPUs, and so threads, of one replica.
+        max_rows: Largest number of rows in one request.
+        max_body_mb: Largest request body, in MB.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    replicas: int = Field(1, ge=1)
+    cpus_per_replica: float = Field(1.0, gt=0)
+    max_rows: int = Field(10_000, ge=1)
+    max_body_mb: float = Field(10.0, gt=0)
+
+
+class ClusterConfig(Section):
+    """Which Ray cluster runs the trials.
+
+    Attributes:
+        address: Ray address of a running cluster, or None for one started on this machine and stopped after.
+        num_cpus: CPUs used on this machine; default: all this process may use.
+        num_gpus: GPUs used on this machine; default: those Ray finds.
+    """
+
+    address: str | None = None
+    num_cpus: int | None = Field(None, ge=1)
+    num_gpus: int | None = Field(None, ge=0)
+
+
+class JobConfig(Section):
+    """One tuning job.
+
+    Attributes:
+        name: Name the model is registered under; default: the file's name.
+        families: Model families searched.
+        metric: What is optimised; default: roc_auc, log_loss or rmse by problem type.
+        problem_type: Default: inferred from the target.
+        params: Per family, parameters fixed to a value, to a list of choices, or to {low, high}.
+        seed: Seeds folds, searchers and fits.
+        runs: Folder of the run directories.
+        registry: Folder of the registered models.
+    """
+
+    name: str | None = Field(None, pattern=r"^[\w][\w.-]{0,99}$")
+    families: Names = Field(min_length=1)
+    metric: MetricName | None = None
+    problem_type: ProblemType | None = None
+    params: dict[str, dict[str, Any]] = {}
+    seed: int = Field(0, ge=0, lt=2**31)
+    runs: str = "runs"
+    registry: str = "registry"
+    data: DataConfig
+    search: SearchConfig = SearchConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    serving: ServingConfig = ServingConfig()
+    cluster: ClusterConfig = ClusterConfig()

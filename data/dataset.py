@@ -1,0 +1,260 @@
+"""A table made ready to learn from: encoded rows, labels, folds, and what is needed to encode new rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import DataConfig, ProblemType
+from data.encoder import Encoder
+from data.features import FeatureSpec, infer_features
+from data.messages import did_you_mean, show_list
+from data.sources import load_table, table_name
+from data.splits import assign_folds, split_test
+from data.summary import class_notes, column_notes, fingerprint, golden_rows, row_notes
+from data.target import Target, missing_labels
+from errors import ConfigError, DataError, DataLoadError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TabularDataset:
+    """The training rows, and the test rows where some are withheld.
+
+    Attributes:
+        name: Name of the file without suffixes.
+        X: float32 (n_rows, n_features), as the encoder makes them.
+        y: Class codes int64, or values float64, (n_rows,).
+        folds: int8 (n_rows,), the fold each row is validated in.
+        X_test: As X, or None where no rows are withheld.
+        y_test: As y, or None.
+        encoder: Raw values to rows of X; fitted on the training rows.
+        target: Labels to y and back.
+        specs: What every column was taken for.
+        golden_rows: A few raw training rows, safe for JSON, with the encoder's columns.
+        fingerprint: SHA-256 of column names and rows as they were read.
+        notes: What the user should be told.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    folds: np.ndarray
+    X_test: np.ndarray | None
+    y_test: np.ndarray | None
+    encoder: Encoder
+    target: Target
+    specs: tuple[FeatureSpec, ...]
+    golden_rows: list[dict[str, Any]]
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of training rows."""
+        return self.X.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of encoded columns."""
+        return self.X.shape[1]
+
+    @property
+    def n_folds(self) -> int:
+        """Number of cross-validation folds."""
+        return int(self.folds.max()) + 1
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """binary, multiclass or regression."""
+        return self.target.problem_type
+
+    def save(self, folder: Path) -> None:
+        """Write the dataset as JSON and .npy files, replacing what was there; all of it appears at once."""
+        folder = Path(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = folder.parent / f".{folder.name}-{uuid4().hex}"
+        temporary.mkdir()
+        try:
+            self._write(temporary)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    def _write(self, folder: Path) -> None:
+        arrays = {"X": self.X, "y": self.y, "folds": self.folds, "X_test": self.X_test, "y_test": self.y_test}
+        for stem, array in arrays.items():
+            if array is not None:
+                np.save(folder / f"{stem}.npy", array, allow_pickle=False)
+        _write_json(folder / "encoder.json", self.encoder.to_json())
+        _write_json(folder / "target.json", self.target.to_json())
+        about = {
+            "format": FORMAT,
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "notes": self.notes,
+            "golden_rows": self.golden_rows,
+            "specs": [asdict(spec) for spec in self.specs],
+        }
+        _write_json(folder / "dataset.json", about)
+
+    @classmethod
+    def load(cls, folder: Path) -> TabularDataset:
+        """Read what save wrote; X and X_test stay on disk, mapped into memory read-only.
+
+        Raises: DataLoadError: the folder is missing, damaged, or of another format.
+        """
+        folder = Path(folder)
+        try:
+            about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+            if about["format"] != FORMAT:
+                raise DataLoadError(f"{folder}: format {about['format']}; this version reads {FORMAT}")
+            test = (folder / "X_test.npy").exists()
+            return cls(
+                name=about["name"],
+                X=_load_array(folder / "X.npy", mapped=True),
+                y=_load_array(folder / "y.npy"),
+                folds=_load_array(folder / "folds.npy"),
+                X_test=_load_array(folder / "X_test.npy", mapped=True) if test else None,
+                y_test=_load_array(folder / "y_test.npy") if test else None,
+                encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
+                target=Target.from_json(json.loads((folder / "target.json").read_text(encoding="utf-8"))),
+                specs=tuple(FeatureSpec(**s | {"examples": tuple(s["examples"])}) for s in about["specs"]),
+                golden_rows=about["golden_rows"],
+                fingerprint=about["fingerprint"],
+                notes=tuple(about["notes"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataLoadError(f"{folder}: not a saved dataset, or a damaged one: {error!r}") from error
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1)
+    path.write_text(text, encoding="utf-8")
+
+
+def _load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+
+
+def load_dataset(
+    config: DataConfig, problem_type: ProblemType | None = None, seed: int = 0
+) -> TabularDataset:
+    """Read a table, withhold the test rows, infer kinds and fit the encoder on the others, and assign folds.
+
+    Args:
+        config: Source, target, test rows, columns left out, kinds, folds.
+        problem_type: Overrides what the target poses.
+        seed: Same seed, same test rows and folds.
+
+    Raises:
+        DataLoadError: a file is not a table.
+        DataError: the target or a column cannot be learned from; names the file, the column and the value.
+        ConfigError: both a test file and a test share are given.
+    """
+    if config.test_source and config.test_size:
+        raise ConfigError(
+            f"data.test_source={config.test_source} and data.test_size={config.test_size}: give one of them"
+        )
+    frame = load_table(config.source)
+    with _naming(config.source):
+        labelled, notes = _drop_unlabelled(frame, config.target)
+        target = Target.infer(labelled[config.target], problem_type, config.positive_class)
+        y = target.encode(labelled[config.target])
+        train_rows, test_rows = np.arange(len(y)), np.arange(0)
+        if config.test_size:
+            train_rows, test_rows = split_test(y, config.test_size, target.problem_type, seed)
+            _check_classes_left(target, y[train_rows])
+        train = labelled.iloc[train_rows]
+        specs = infer_features(train, config.target, config.ignore, config.kinds)
+        encoder = Encoder.fit(train, specs)
+        _check_features_left(encoder, specs)
+        folds = assign_folds(y[train_rows], config.n_folds, target.problem_type, seed)
+        X = encoder.transform(train)
+        X_test = encoder.transform(labelled.iloc[test_rows]) if len(test_rows) else None
+        y_test = y[test_rows] if len(test_rows) else None
+    frames = [frame]
+    if config.test_source:
+        test_frame, X_test, y_test, test_notes = _load_test(config.test_source, encoder, target)
+        frames.append(test_frame)
+        notes += test_notes
+    if y_test is not None:
+        notes.append(f"{len(y_test):,} rows are withheld for the test")
+    notes += column_notes(specs, config.ignore)
+    notes += row_notes(train, [*encoder.feature_names, config.target])
+    notes += class_notes(target, y[train_rows], config.n_folds)
+    return TabularDataset(
+        name=table_name(config.source),
+        X=X,
+        y=y[train_rows],
+        folds=folds,
+        X_test=X_test,
+        y_test=y_test,
+        encoder=encoder,
+        target=target,
+        specs=specs,
+        golden_rows=golden_rows(train, encoder.feature_names),
+        fingerprint=fingerprint(frames),
+        notes=tuple(notes),
+    )
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Puts the file's path before what is wrong with its content."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(f"{source}: {error}") from error
+
+
+def _drop_unlabelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, list[str]]:
+    if target not in frame.columns:
+        hint = did_you_mean(target, frame.columns)
+        raise DataError(f"no target column {target!r}{hint}; columns: {show_list(frame.columns, 30)}")
+    missing = missing_labels(frame[target])
+    if missing.all() or not missing.any():  # a target that is all missing is Target.infer's to refuse
+        return frame, []
+    note = f"{missing.sum():,} of {len(frame):,} rows have no {target!r} and are left out"
+    return frame[~missing], [note]
+
+
+def _load_test(
+    source: str, encoder: Encoder, target: Target
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
+    frame = load_table(source, encoder.text_columns)
+    with _naming(source):
+        labelled, notes = _drop_unlabelled(frame, target.name)
+        y = target.encode(labelled[target.name])
+        return frame, encoder.transform(labelled), y, [f"{source}: {note}" for note in notes]
+
+
+def _check_classes_left(target: Target, y: np.ndarray) -> None:
+    absent = np.setdiff1d(np.arange(len(target.classes)), y)
+    if len(absent):
+        names = show_list(target.classes[code] for code in absent)
+        raise DataError(
+            f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
+        )
+
+
+def _check_features_left(encoder: Encoder, specs: tuple[FeatureSpec, ...]) -> None:
+    if not encoder.columns:
+        reasons = (
+            "; ".join(f"{spec.name!r}: {spec.note}" for spec in specs) or "the target is the only column"
+        )
+        raise DataError(f"no column is left to learn from: {reasons}")

@@ -1,0 +1,88 @@
+"""Tables in JSON: a list of records, a dict of columns, or one record a line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from data.messages import show, show_list
+from errors import DataLoadError
+
+ALLOWED = 'a list of records [{"a": 1}, ...] or a dict of equally long columns {"a": [1, ...]}'
+
+
+def parse_json(text: str, path: str) -> pd.DataFrame:
+    """A table from a list of records or a dict of columns.
+
+    Raises: DataLoadError: it is not JSON, or neither of these.
+    """
+    content = _loads(text, path)
+    if isinstance(content, list):
+        return _frame(content, path)
+    if isinstance(content, dict) and content:
+        return _from_columns(content, path)
+    raise DataLoadError(f"{path}: not a table: {show(content)}; allowed: {ALLOWED}")
+
+
+def parse_jsonl(text: str, path: str) -> pd.DataFrame:
+    """A table from one record a line; blank lines are passed over.
+
+    Raises: DataLoadError: a line is not a JSON record.
+    """
+    lines = enumerate(text.split("\n"), start=1)
+    return _frame([_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()], path)
+
+
+def _loads(text: str, where: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise DataLoadError(f"{where}: not JSON: {error}") from None
+    except _DuplicateKeyError as error:
+        raise DataLoadError(f"{where}: column names must differ; more than once there: {error}") from None
+    except RecursionError:
+        raise DataLoadError(f"{where}: not a table: nested too deeply; allowed: {ALLOWED}") from None
+
+
+class _DuplicateKeyError(ValueError):
+    """A JSON object holds a key twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _DuplicateKeyError(show_list(key for key, count in counts.items() if count > 1))
+    return content
+
+
+def _frame(records: list[Any], path: str) -> pd.DataFrame:
+    stranger = next(_not_records(records), None)
+    if stranger is not None:
+        raise DataLoadError(
+            f"{path}: record {stranger} is {show(records[stranger - 1])}, not a dict; allowed: {ALLOWED}"
+        )
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return pd.DataFrame({name: [record.get(name) for record in records] for name in names})
+
+
+def _not_records(records: list[Any]) -> Iterator[int]:
+    return (place for place, record in enumerate(records, start=1) if not isinstance(record, dict))
+
+
+def _from_columns(content: dict[str, Any], path: str) -> pd.DataFrame:
+    """Columns as lists, or as dicts from row label to value, as pandas writes them."""
+    if all(isinstance(column, dict) for column in content.values()):
+        rows = list(dict.fromkeys(row for column in content.values() for row in column))
+        return pd.DataFrame({name: [column.get(row) for row in rows] for name, column in content.items()})
+    for name, column in content.items():
+        if not isinstance(column, list):
+            raise DataLoadError(f"{path}: not a table: {name!r} holds {show(column)}; allowed: {ALLOWED}")
+    lengths = {name: len(column) for name, column in content.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataLoadError(f"{path}: columns differ in length: {lengths}; allowed: {ALLOWED}")
+    return pd.DataFrame(content)

@@ -1,0 +1,166 @@
+"""A model as a directory without code: reading it, proving it, predicting with it.
+
+manifest.json     format, problem, scores, members with weights, versions, sha256 of every other file
+features.json     the encoder
+target.json       the target and its classes
+golden.json       rows and the answers they must get
+members/<trial>/fold_<k>/    fold models in their families' own formats
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data.encoder import Encoder
+from data.target import Target
+from ensembles.uncertainty import EnsemblePrediction, UncertaintySum
+from errors import BundleError, DataError
+from models.base import Model
+from models.families import get_family
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT_VERSION = 1
+GOLDEN_RTOL = 1e-4
+
+
+class Bundle:
+    """A loaded model. Make one with `load_bundle`."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any], n_threads: int = 1) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.n_threads = n_threads
+        self.encoder = Encoder.from_json(_read_json(path / "features.json"))
+        self.target = Target.from_json(_read_json(path / "target.json"))
+
+    @property
+    def bundle_id(self) -> str:
+        """Identity of the content."""
+        return self.manifest["bundle_id"]
+
+    @cached_property
+    def members(self) -> list[tuple[Model, float, float]]:
+        """Every fold model with its weight and, where it has learned none, its noise variance."""
+        out = []
+        for member in self.manifest["members"]:
+            folders = sorted((self.path / "members" / member["trial"]).glob("fold_*"))
+            if not folders:
+                raise BundleError(f"{self.path}: no models of member {member['trial']}")
+            family = get_family(member["family"])
+            out += [(family.load(f), member["weight"] / len(folders), member["noise"]) for f in folders]
+        return out
+
+    def predict_encoded(self, X: np.ndarray) -> EnsemblePrediction:
+        """Predict encoded rows.
+
+        Shape: X float32 (n_samples, n_features).
+        """
+        sums = UncertaintySum(self.target.problem_type == "regression")
+        for model, weight, noise in self.members:
+            sums.add(model.predict(X, self.n_threads), weight, noise)
+        return sums.result()
+
+    def encode(
+        self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
+    ) -> np.ndarray:
+        """Encode a frame, a list of records, or a list of values in the order of `encoder.feature_names`.
+
+        Raises: DataError: a missing column or a value that does not fit; names row, column and value.
+        """
+        if hasattr(rows, "columns"):
+            return self.encoder.transform(rows)
+        if not rows:
+            raise DataError("no rows to predict; at least one is needed")
+        return np.stack([self._encode_row(i, row) for i, row in enumerate(rows)])
+
+    def _encode_row(self, index: int, row: Mapping[str, Any] | Sequence[Any]) -> np.ndarray:
+        try:
+            if isinstance(row, Mapping):
+                return self.encoder.encode(row)
+            return self.encoder.encode_values(row)
+        except DataError as error:
+            raise DataError(f"row {index}: {error}") from None
+
+    def predict(
+        self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
+    ) -> EnsemblePrediction:
+        """Predict raw rows; see `encode` for what they may be."""
+        return self.predict_encoded(self.encode(rows))
+
+
+def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
+    """Load a bundle after checking every byte and replaying its golden rows.
+
+    Raises: BundleError: not a bundle, a newer format, a missing, added or changed file, or other answers.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    files = file_hashes(path)
+    for name in sorted(manifest["files"].keys() | files.keys()):
+        if name not in files:
+            raise BundleError(f"{path / name}: missing from the bundle")
+        if name not in manifest["files"]:
+            raise BundleError(f"{path / name}: not part of the bundle")
+        if files[name] != manifest["files"][name]:
+            raise BundleError(f"{path / name}: changed since the bundle was made (sha256 differs)")
+    bundle = Bundle(path, manifest, n_threads)
+    golden = _read_json(path / "golden.json")
+    found = bundle.predict(golden["records"])
+    for what, values in (("mean", found.mean), ("total", found.total)):
+        expected = np.asarray(golden[what])
+        scale = max(float(np.abs(expected).max()), 1e-6)
+        worst = float(np.abs(values - expected).max()) / scale
+        if not worst <= GOLDEN_RTOL:
+            raise BundleError(
+                f"{path}: golden rows answer differently here: {what} off by {worst:.2e} of its scale, "
+                f"allowed {GOLDEN_RTOL:g}; library versions then: {manifest['versions']}"
+            )
+    return bundle
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read and check a bundle's manifest, without its models.
+
+    Raises: BundleError: not a bundle, a changed manifest, or an unknown format version.
+    """
+    manifest = _read_json(path / "manifest.json")
+    if not isinstance(manifest, dict) or "format_version" not in manifest:
+        raise BundleError(f"{path}: not a bundle: manifest.json has no format_version")
+    if manifest["format_version"] != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: bundle format {manifest['format_version']}, this version reads format {FORMAT_VERSION}"
+        )
+    if manifest.get("bundle_id") != bundle_id(manifest):
+        raise BundleError(f"{path / 'manifest.json'}: changed since the bundle was made")
+    return manifest
+
+
+def bundle_id(manifest: Mapping[str, Any]) -> str:
+    """Sha256 of a manifest without its own id; as the manifest holds the files' hashes, of everything."""
+    content = {k: v for k, v in manifest.items() if k != "bundle_id"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def file_hashes(path: Path) -> dict[str, str]:
+    """Sha256 of every file of a bundle but the manifest, by relative path."""
+    return {
+        p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(path.rglob("*"))
+        if p.is_file() and p.name != "manifest.json"
+    }
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read: {error}") from None

@@ -1,0 +1,76 @@
+"""Uncertainty of the ensemble's predictions, split into what more data would and would not remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.base import Prediction
+
+
+@dataclass(frozen=True)
+class EnsemblePrediction:
+    """What the ensemble says of some rows.
+
+    Attributes:
+        mean: Class probabilities (n_samples, n_classes), or values (n_samples, 1).
+        total, aleatoric, epistemic: (n_samples,). Classification: entropy of the mean, mean entropy of the
+            single answers, and their difference (the mutual information), in nats; total is their sum.
+            Regression: standard deviations in the target's unit; total^2 = aleatoric^2 + epistemic^2.
+    """
+
+    mean: np.ndarray
+    total: np.ndarray
+    aleatoric: np.ndarray
+    epistemic: np.ndarray
+
+
+class UncertaintySum:
+    """Adds up weighted answers of members, folds and draws, keeping only sums.
+
+    Source: Depeweg et al. 2018, "Decomposition of Uncertainty", eqs. 2-6.
+    """
+
+    def __init__(self, is_regression: bool) -> None:
+        self.is_regression = is_regression
+        self._weight = 0.0
+        self._mean: np.ndarray | float = 0.0
+        self._square: np.ndarray | float = 0.0
+        self._aleatoric: np.ndarray | float = 0.0
+
+    def add(self, prediction: Prediction, weight: float, noise: float = 0.0) -> None:
+        """Add one fitted model's answer.
+
+        Args:
+            prediction: Its answer; each draw counts as one answer of equal weight.
+            weight: Weight of the model.
+            noise: Variance of the target around the model's mean where the model has not learned one.
+        """
+        answers = prediction.mean[None] if prediction.draws is None else prediction.draws
+        answers = answers.astype(np.float64)
+        self._weight += weight
+        self._mean += weight * answers.mean(0)
+        if self.is_regression:
+            self._square += weight * (answers**2).mean(0)[:, 0]
+            self._aleatoric += weight * (noise if prediction.noise is None else prediction.noise)
+        else:
+            self._aleatoric += weight * _entropy(answers).mean(0)
+
+    def result(self) -> EnsemblePrediction:
+        """The weighted mean and its uncertainty."""
+        mean = np.asarray(self._mean / self._weight)
+        aleatoric = np.broadcast_to(self._aleatoric / self._weight, len(mean))
+        if self.is_regression:
+            epistemic = np.maximum(self._square / self._weight - mean[:, 0] ** 2, 0.0)
+            total = aleatoric + epistemic
+            return EnsemblePrediction(mean, np.sqrt(total), np.sqrt(aleatoric), np.sqrt(epistemic))
+        mean = mean / mean.sum(1, keepdims=True)
+        total = _entropy(mean)
+        aleatoric = np.minimum(aleatoric, total)
+        return EnsemblePrediction(mean, total, aleatoric, total - aleatoric)
+
+
+def _entropy(p: np.ndarray) -> np.ndarray:
+    """Entropy over the last axis, in nats."""
+    return -(p * np.log(np.maximum(p, 1e-30))).sum(-1)

@@ -1,0 +1,55 @@
+"""Every error raised on purpose; a message says what, the value got, what was allowed, and where."""
+
+from __future__ import annotations
+
+
+class TabularayError(Exception):
+    """Base of all deliberate errors. Children take one message, so that they pickle across Ray."""
+
+    exit_code = 1
+
+
+class ConfigError(TabularayError):
+    """A configuration key or value is not allowed; raised before any work starts."""
+
+    exit_code = 2
+
+
+class DataError(TabularayError):
+    """A table or a record cannot be used as it is; names the column and the value."""
+
+    exit_code = 3
+
+
+class DataLoadError(DataError):
+    """A source cannot be read as a table at all."""
+
+
+class TrainingError(TabularayError):
+    """A sweep ended without a usable trial, or too many of its trials failed."""
+
+    exit_code = 4
+
+
+class ModelNotFoundError(TabularayError):
+    """No such model, version or alias in the registry."""
+
+    exit_code = 5
+
+
+class BundleError(TabularayError):
+    """A bundle is damaged, incomplete, or of an unknown format."""
+
+    exit_code = 6
+
+
+class PredictionError(TabularayError):
+    """A loaded model could not answer a valid request."""
+
+    exit_code = 7
+
+
+class ServingError(TabularayError):
+    """The endpoint could not start or be reached."""
+
+    exit_code = 8

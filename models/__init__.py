@@ -1,0 +1,1 @@
+"""Model families: each fits one fold and predicts, behind one interface."""

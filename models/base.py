@@ -1,0 +1,143 @@
+"""The interface every model family implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from configs.schema import ProblemType
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a family must know about the table, whatever the rows.
+
+    Attributes:
+        problem_type: binary, multiclass or regression.
+        n_outputs: Number of classes (2 for binary), 1 for regression.
+        cardinalities: Per feature, the number of category codes; 0 marks a number. Codes are 0..n-1; a
+            missing value or a category never seen is NaN.
+    """
+
+    problem_type: ProblemType
+    n_outputs: int
+    cardinalities: tuple[int, ...]
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the target is a number."""
+        return self.problem_type == "regression"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows of one fold.
+
+    Shape: X float32 (n_samples, n_features); y int64 class codes, or float64 values, (n_samples,).
+    """
+
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_val: np.ndarray
+    y_val: np.ndarray
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit may use.
+
+    Attributes:
+        n_threads: Threads, the CPUs of the trial; a fit never uses more.
+        device: "cpu" or "cuda".
+        seed: Same seed, same data, same params, same model.
+        deadline: time.monotonic() at which the fit ends early, keeping its best state so far; None: never.
+    """
+
+    n_threads: int = 1
+    device: str = "cpu"
+    seed: int = 0
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of some rows.
+
+    Shape: mean float32 (n_samples, n_outputs): class probabilities whose rows sum to 1, or the value.
+        draws float32 (n_draws, n_samples, n_outputs), or None where the family has none; mean is their mean.
+        noise float32 (n_samples,): learned variance of the target itself (regression), or None.
+    """
+
+    mean: np.ndarray
+    draws: np.ndarray | None = None
+    noise: np.ndarray | None = None
+
+
+@dataclass
+class History:
+    """Losses of a fit, for plots.
+
+    Attributes:
+        train: Loss on the training rows, one value every `every` steps (an epoch or a boosting round).
+        val: The same on the validation rows.
+        best: The step kept, from 0; its value is at index best // every.
+        every: Steps between two values.
+        stop_reason: "patience", "deadline" or "complete".
+    """
+
+    train: list[float] = field(default_factory=list)
+    val: list[float] = field(default_factory=list)
+    best: int = 0
+    every: int = 1
+    stop_reason: str = ""
+
+
+class Model(ABC):
+    """One fitted fold of a family.
+
+    A family is a subclass: `fit` makes one, `save` and `load` keep it without pickle, `predict` uses it.
+    """
+
+    key: ClassVar[str]
+    has_draws: ClassVar[bool] = False
+    history: History
+
+    @classmethod
+    @abstractmethod
+    def check_params(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """Complete and validate params.
+
+        Returns: every parameter of the family with its value, library defaults filled in.
+        Raises: ConfigError: an unknown name or a value out of range; names the nearest valid one.
+        """
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, params: dict[str, Any], task: Task, fold: Fold, context: FitContext) -> Model:
+        """Fit on the fold's training rows, stopping early on its validation rows.
+
+        Raises: ConfigError: see check_params. TrainingError: the fit diverged.
+        """
+
+    @abstractmethod
+    def predict(self, X: np.ndarray, n_threads: int = 1) -> Prediction:
+        """Predict rows; the same row gives the same answer alone and in any batch.
+
+        Shape: X float32 (n_samples, n_features).
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model into an existing empty folder, in formats that hold no code."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Model:
+        """Read what save wrote.
+
+        Raises: BundleError: the files are missing or damaged.
+        """

@@ -1,0 +1,142 @@
+"""Gradient boosted trees by XGBoost, with native splits on category codes, on CPU or GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import xgboost as xgb
+from pydantic import Field
+
+from models.base import FitContext, Fold, Model, Prediction, Task
+from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.params import Params, check
+from models.storage import Meta, damaged, load_meta, save_meta
+
+MODEL = "model.ubj"
+OBJECTIVES = {
+    "binary": {"objective": "binary:logistic", "eval_metric": "logloss"},
+    "multiclass": {"objective": "multi:softprob", "eval_metric": "mlogloss"},
+    "regression": {"objective": "reg:squarederror", "eval_metric": "rmse"},
+}
+
+
+class XGBoostParams(Params):
+    """Parameters of `xgboost.train`, with its defaults; num_boost_round is a cap that early stopping undercuts.
+
+    Source: https://xgboost.readthedocs.io/en/stable/parameter.html
+    """
+
+    SYNONYMS: ClassVar[dict[str, str]] = {
+        "n_estimators": "num_boost_round",
+        "eta": "learning_rate",
+        "lambda": "reg_lambda",
+        "alpha": "reg_alpha",
+        "min_split_loss": "gamma",
+        "num_leaves": "max_leaves",
+        "bagging_fraction": "subsample",
+        "feature_fraction": "colsample_bytree",
+    }
+
+    num_boost_round: int = Field(3000, ge=1, le=100_000)
+    learning_rate: float = Field(0.3, gt=0, le=1)
+    grow_policy: Literal["depthwise", "lossguide"] = "depthwise"
+    max_depth: int = Field(6, ge=1, le=64)
+    max_leaves: int = Field(0, ge=0, le=131_072)
+    min_child_weight: float = Field(1.0, ge=0)
+    subsample: float = Field(1.0, gt=0, le=1)
+    colsample_bytree: float = Field(1.0, gt=0, le=1)
+    colsample_bylevel: float = Field(1.0, gt=0, le=1)
+    reg_alpha: float = Field(0.0, ge=0)
+    reg_lambda: float = Field(1.0, ge=0)
+    gamma: float = Field(0.0, ge=0)
+    max_bin: int = Field(256, ge=2, le=65_535)
+    max_cat_to_onehot: int = Field(4, ge=1, le=100_000)
+    max_cat_threshold: int = Field(64, ge=1, le=100_000)
+
+
+class XGBoost(Model):
+    """One fitted fold, cut to its best round. It predicts on the CPU wherever it was fitted."""
+
+    key = "xgboost"
+
+    def __init__(self, booster: xgb.Booster, meta: Meta):
+        booster.set_param({"device": "cpu"})
+        self.booster = booster
+        self.meta = meta
+        self.history = meta.history
+        self.scale = TargetScale(**meta.extra)
+
+    @classmethod
+    def check_params(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """See Model.check_params."""
+        return check(XGBoostParams, cls.key, params)
+
+    @classmethod
+    def fit(cls, params: dict[str, Any], task: Task, fold: Fold, context: FitContext) -> Self:
+        """See Model.fit; stops on cross-entropy or squared error, see boosting.patience."""
+        params = cls.check_params(params)
+        scale = TargetScale.of(fold.y_train, task)
+        y_train, y_val = scale.apply(fold)
+        columns = {
+            "feature_types": ["c" if size else "q" for size in task.cardinalities],
+            "enable_categorical": True,
+            "nthread": context.n_threads,
+            "max_bin": params["max_bin"],
+        }
+        train = xgb.QuantileDMatrix(fold.X_train, y_train, **columns)
+        val = xgb.QuantileDMatrix(fold.X_val, y_val, ref=train, **columns)
+        rule = StopRule(patience(params["learning_rate"]), context.deadline)
+        booster = xgb.train(
+            _settings(params, task, context),
+            train,
+            params["num_boost_round"],
+            evals=[(train, "train"), (val, "val")],
+            callbacks=[_Callback(rule, OBJECTIVES[task.problem_type]["eval_metric"])],
+            verbose_eval=False,
+        )
+        meta = Meta(cls.key, params, task, rule.history(), {"center": scale.center, "spread": scale.spread})
+        return cls(booster[: rule.best + 1], meta)
+
+    def predict(self, X: np.ndarray, n_threads: int = 1) -> Prediction:
+        """See Model.predict; codes are read in place, as at fitting, without building a DMatrix."""
+        self.booster.set_param({"nthread": n_threads})
+        raw = self.booster.inplace_predict(X, predict_type="margin")
+        return Prediction(as_mean(raw, self.meta.task, self.scale))
+
+    def save(self, folder: Path) -> None:
+        """Write model.ubj, XGBoost's own binary JSON, and meta.json."""
+        self.booster.save_model(folder / MODEL)
+        save_meta(folder, self.meta)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """See Model.load."""
+        meta = load_meta(folder, cls.key)
+        with damaged(folder, cls.key, xgb.core.XGBoostError):
+            return cls(xgb.Booster(model_file=folder / MODEL), meta)
+
+
+class _Callback(xgb.callback.TrainingCallback):
+    def __init__(self, rule: StopRule, metric: str):
+        super().__init__()
+        self.rule = rule
+        self.metric = metric
+
+    def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: dict) -> bool:
+        return self.rule.update(evals_log["train"][self.metric][-1], evals_log["val"][self.metric][-1])
+
+
+def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[str, Any]:
+    settings = {name: value for name, value in params.items() if name != "num_boost_round"}
+    settings |= OBJECTIVES[task.problem_type]
+    if task.problem_type == "multiclass":
+        settings["num_class"] = task.n_outputs
+    return settings | {
+        "tree_method": "hist",
+        "device": context.device,
+        "nthread": context.n_threads,
+        "seed": context.seed,
+        "verbosity": 0,
+    }

@@ -1,0 +1,143 @@
+"""How results look on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from tuning.sweep import Plan
+
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True)
+
+SHOWN_TRIALS = 15
+
+
+def print_error(error: Exception) -> None:
+    """One message, no traceback."""
+    err.print(
+        f"[bold red]{type(error).__name__}[/bold red]: {escape(str(error))}", soft_wrap=True, highlight=False
+    )
+
+
+def print_json(value: Any) -> None:
+    """JSON and nothing else on the standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_plan(plan: Plan) -> None:
+    """What was inferred of the table, and how long the search may take."""
+    dataset, config = plan.dataset, plan.config
+    target = dataset.target
+    classes = f", classes {', '.join(map(str, target.classes[:10]))}" if target.classes else ""
+    withheld = 0 if dataset.y_test is None else len(dataset.y_test)
+    problem = escape(f"'{target.name}' ({dataset.problem_type}{classes})")
+    out.print(f"[bold]{escape(str(config.name))}[/bold]: predict {problem}")
+    out.print(
+        f"  {dataset.n_rows:,} rows to train on in {dataset.n_folds} folds, {withheld:,} withheld for the test, "
+        f"{dataset.n_features} features; optimising {plan.metric.name}"
+    )
+    kinds: dict[str, list[str]] = {}
+    for spec in dataset.specs:
+        kinds.setdefault(spec.kind, []).append(
+            spec.name + (f" ({spec.note})" if spec.kind == "ignore" else "")
+        )
+    for kind, names in kinds.items():
+        shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")  # noqa: PLR2004
+        out.print(f"  {kind}: {escape(shown)}", highlight=False)
+    for note in dataset.notes:
+        out.print(f"  [yellow]note[/yellow]: {escape(note)}", highlight=False)
+    search = config.search
+    limits = [
+        *([f"{search.time_budget_s:g} s in all"] if search.time_budget_s else []),
+        *([f"at most {search.num_trials} trials"] if search.num_trials else []),
+    ]
+    out.print(f"  searching {', '.join(config.families)}: {', '.join(limits)}")
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Leaderboard, ensemble and scores of a job, and what to do next."""
+    metric, scores = result["metric"], result["scores"]
+    shown = result["leaderboard"][:SHOWN_TRIALS]
+    table = Table(title=f"Leaderboard ({metric}, out of fold)", title_justify="left")
+    for title in ("trial", metric, "folds", "fit s", "weight", "ended"):
+        table.add_column(title, justify="right" if title in {metric, "folds", "fit s", "weight"} else "left")
+    for row in shown:
+        score = "" if row[metric] is None else f"{row[metric]:.5f}"
+        weight = f"{row['weight']:.3f}" if row["weight"] else ""
+        ended = row["state"] if row["state"] == "completed" else f"{row['state']}: {row['reason']}"
+        table.add_row(
+            row["trial"], score, str(row["folds"]), f"{row['fit_s']:.1f}", weight, escape(ended[:60])
+        )
+    out.print(table)
+    if len(result["leaderboard"]) > len(shown):
+        out.print(
+            f"  and {len(result['leaderboard']) - len(shown)} more trials; see {result['run']}/result.json"
+        )
+    if result.get("n_failed"):
+        out.print(
+            f"[yellow]{result['n_failed']} of {result['n_trials']} trials failed[/yellow], first error: "
+            f"{escape(result['failures'][0])}"
+        )
+    out.print(
+        f"Ensemble of {len(result['members'])} trials: out-of-fold {metric} [bold]{scores['oof']:.5f}[/bold], "
+        f"best single {scores['oof_best_single']:.5f} ({scores['best_single']})"
+    )
+    if scores["test"]:
+        _print_test(scores["test"], metric, result["test_looks"])
+    if result.get("tracking", "complete") != "complete":
+        out.print(f"[yellow]{escape(result['tracking'])}[/yellow]")
+    out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
+    name = result["model_id"].partition(":")[0]
+    out.print(f"Next: tabularay predict {name} --input FILE    tabularay serve {name}", highlight=False)
+
+
+def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> None:
+    names = [metric, *(m for m in test["ensemble"] if m != metric)]
+    title = (
+        "Test rows, withheld until now"
+        if looks == 1
+        else f"Test rows, scored {looks} times: no longer unseen"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right")
+    for who, values in test.items():
+        table.add_row(who.replace("_", " "), *(f"{values[n]:.5f}" for n in names))
+    out.print(table)
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Registered versions as a table."""
+    table = Table()
+    shown = (
+        "model_id",
+        "aliases",
+        "problem_type",
+        "metric",
+        "oof_score",
+        "test_score",
+        "n_members",
+        "created",
+    )
+    for title in shown:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*(_cell(row[title]) for title in shown))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5f}"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else str(value)

@@ -1,0 +1,33 @@
+"""What may be sampled: per family one module of Optuna distributions and tuned starting points.
+
+Each module has the stem of its family and holds
+
+    SPACE       dict[str, BaseDistribution]: every name is a parameter of the family
+    DEFAULTS    {"classification": [...], "regression": [...]}: complete starting points, tried before any
+                search, the strongest first; what they leave out keeps the family's own default
+
+and says where its ranges come from.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from configs.schema import ProblemType
+
+
+def get_space(
+    family: str, problem_type: ProblemType
+) -> tuple[dict[str, BaseDistribution], list[dict[str, Any]]]:
+    """Space and starting points of a family, as copies.
+
+    Args:
+        family: Key of a family, see models.families.
+        problem_type: Which of the starting points; binary and multiclass share theirs.
+    """
+    module = import_module(f"search_spaces.{family}")
+    kind = "regression" if problem_type == "regression" else "classification"
+    return dict(module.SPACE), [dict(params) for params in module.DEFAULTS[kind]]

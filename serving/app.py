@@ -1,0 +1,101 @@
+"""The endpoint as a deployment on Ray Serve, from start to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+
+from configs.schema import ServingConfig
+from ensembles.registry import Registry
+from errors import ServingError
+from serving.api import build_api
+from serving.models import LoadedModels
+
+
+@serve.deployment
+@serve.ingress()
+class Endpoint:
+    """One replica: loads the model when it starts and answers from memory."""
+
+    def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
+        self.config = ServingConfig(**config)
+        n_threads = max(1, int(self.config.cpus_per_replica))
+        self.models = LoadedModels(Path(registry), model, n_threads)
+        self.models.get()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """The HTTP side; Ray Serve calls this once the model is loaded."""
+        return build_api(self.models, self.config)
+
+
+def serve_forever(
+    model: str, registry: Path, config: ServingConfig, on_ready: Callable[[str, str], None]
+) -> None:
+    """Serve a model until SIGINT or SIGTERM; Ray is started for it and stopped after it.
+
+    Args:
+        model: NAME, NAME:VERSION or NAME@ALIAS.
+        registry: Folder of the registered models.
+        config: Address, replicas, limits.
+        on_ready: Called with the URL and the model id when the first request can come.
+
+    Raises: ModelNotFoundError, BundleError: before anything starts. ServingError: the port is taken, or the
+        deployment did not come up.
+    """
+    version = Registry(registry).resolve(model)
+    version.manifest()
+    _check_port(config.host, config.port)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        _deploy(model, registry.resolve(), config)
+        on_ready(f"http://{config.host}:{config.port}", version.model_id)
+        stop.wait()
+    finally:
+        if ray.is_initialized():
+            serve.shutdown()
+            ray.shutdown()
+
+
+def _deploy(model: str, registry: Path, config: ServingConfig) -> None:
+    n_cpus = max(len(os.sched_getaffinity(0)), int(config.replicas * config.cpus_per_replica) + 1)
+    ray.init(
+        address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(http_options={"host": config.host, "port": config.port})
+    endpoint = Endpoint.options(
+        num_replicas=config.replicas,
+        ray_actor_options={"num_cpus": config.cpus_per_replica},
+        max_ongoing_requests=64,
+    )
+    try:
+        serve.run(
+            endpoint.bind(model, str(registry), config.model_dump()), name="tabularay", route_prefix="/"
+        )
+    except RuntimeError as error:
+        raise ServingError(f"the endpoint did not come up: {error}") from None
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServingError(
+                f"cannot bind {host}:{port}: {error.strerror}; choose another with --port or --host"
+            ) from None

@@ -1,0 +1,183 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.features import infer_features
+from errors import DataError
+
+N = 40
+
+
+def infer_one(values, name="x", **options):
+    frame = pd.DataFrame({name: values, "y": np.arange(len(values))})
+    (spec,) = infer_features(frame, "y", **options)
+    return spec
+
+
+def spread(*values):
+    return [values[i % len(values)] for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (spread(1, 2, 3), "numeric"),
+        (spread(0, 1), "numeric"),
+        (spread(1.5, None, 2.5), "numeric"),
+        (pd.array(spread(1, None, 3), dtype="Int64"), "numeric"),
+        (pd.Series(spread(1, 2.5, None), dtype=object), "numeric"),
+        (spread(True, False), "boolean"),
+        (pd.Series(spread(True, False, None), dtype=object), "boolean"),
+        (pd.array(spread(True, False, None), dtype="boolean"), "boolean"),
+        (spread("TRUE", "false"), "boolean"),
+        (spread("Yes", "no", ""), "boolean"),
+        (spread("yes", "maybe"), "categorical"),
+        (spread("a", "b", None), "categorical"),
+        (pd.Series(spread("a", "b"), dtype="category"), "categorical"),
+        (pd.Series(spread(1, "a"), dtype=object), "categorical"),
+        (spread("01", "02"), "categorical"),
+        ([f"{i}.5" for i in range(N - 1)] + ["?"], "numeric"),
+        (spread(None, None), "ignore"),
+        (spread("", "NA"), "ignore"),
+        (spread(3, 3), "ignore"),
+        (spread("a", None), "ignore"),
+        (spread(True, True), "ignore"),
+        ([f"free text {i}" for i in range(N)], "ignore"),
+        (pd.date_range("2020-01-01", periods=N).astype(str), "ignore"),
+        (pd.date_range("2020-01-01", periods=N), "ignore"),
+    ],
+)
+def test_kinds(values, kind):
+    assert infer_one(values).kind == kind
+
+
+def test_what_is_counted():
+    spec = infer_one(spread("a", None, "b", "a" * 50))
+    assert (spec.n_missing, spec.n_distinct) == (N // 4, 3)
+    assert spec.examples == ("a", "b", "a" * 40)
+    numbers = infer_one(spread(1.5, None))
+    assert (numbers.n_missing, numbers.n_distinct, numbers.examples) == (N // 2, 1, ("1.5",))
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (spread(7, 7), "constant"),
+        (spread(None, None), "all missing"),
+        ([f"t{i}" for i in range(N)], "40 different values in 40 rows: an id, a date or free text"),
+        (pd.date_range("2020-01-01", periods=N), "a date or duration; make numbers of it to use it"),
+        ([f"{i}" for i in range(N - 1)] + ["?"], "'?' read as missing"),
+    ],
+)
+def test_notes_say_why(values, note):
+    assert infer_one(values).note == note
+
+
+def test_a_number_column_with_a_stray_text_is_told_of():
+    spec = infer_one([*(str(i % 9) for i in range(N - 1)), "5+"])
+    assert spec.kind == "categorical"
+    assert spec.note == "all numbers but for '5+'"
+
+
+def test_a_few_rows_are_no_reason_to_call_texts_distinct():
+    assert infer_one(["a", "b", "c", "d"]).kind == "categorical"
+
+
+@pytest.mark.parametrize(
+    "name", ["ID", "id", "UID", "customer_id", "userId", "index", "row", "번호", "고객 번호"]
+)
+def test_row_ids(name):
+    spec = infer_one(range(5, 5 + N), name=name)
+    assert (spec.kind, spec.note) == ("ignore", "a row number: rises by 1 from row to row")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("age", range(N)),
+        ("paid", range(N)),
+        ("humidity", range(N)),
+        ("id", range(0, 2 * N, 2)),
+        ("id", [*range(N - 1), 5]),
+        ("id", [*range(1, N), 0]),
+    ],
+)
+def test_numbers_that_are_no_row_ids(name, values):
+    assert infer_one(values, name=name).kind == "numeric"
+
+
+def test_a_row_id_is_seen_through_withheld_and_shuffled_rows():
+    frame = pd.DataFrame({"ID": range(1, 101), "y": range(100)}).sample(60, random_state=0)
+    assert infer_features(frame, "y")[0].kind == "ignore"
+
+
+def test_configuration_overrides():
+    assert infer_one(spread(1, 2), kinds={"x": "categorical"}).kind == "categorical"
+    assert infer_one([f"t{i}" for i in range(N)], kinds={"x": "categorical"}).kind == "categorical"
+    assert infer_one(spread(0, 1), kinds={"x": "boolean"}).kind == "boolean"
+    assert infer_one(spread("Y", "N"), kinds={"x": "boolean"}).kind == "boolean"
+    assert infer_one(spread("1", "2.5"), kinds={"x": "numeric"}).kind == "numeric"
+    assert infer_one(range(N), name="id", kinds={"id": "numeric"}).kind == "numeric"
+    assert infer_one(spread(1, 2), kinds={"x": "ignore"}).note == "ignored by configuration"
+    assert infer_one(spread(1, 2), ignore=["x"], kinds={"x": "numeric"}).note == "ignored by configuration"
+
+
+def test_numeric_asked_of_true_and_false_keeps_them_numbers():
+    spec = infer_one(spread(True, False), kinds={"x": "numeric"})
+    assert (spec.kind, spec.note) == ("boolean", "true and false are the numbers 1 and 0")
+
+
+@pytest.mark.parametrize("values", [spread(3, 3), spread("a", None), spread(None, None)])
+def test_nothing_to_learn_is_said_even_of_a_kind_asked_for(values):
+    spec = infer_one(values, kinds={"x": "categorical"})
+    assert spec.kind == "ignore"
+    assert "the kind categorical that was asked for has nothing to learn from" in spec.note
+
+
+def test_more_categories_than_are_kept():
+    spec = infer_one([f"t{i // 2}" for i in range(4_000)])
+    assert (spec.kind, spec.n_distinct) == ("categorical", 2_000)
+    assert spec.note == "2,000 different values; the 1,000 most frequent are kept"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "found"),
+    [
+        (spread("1", "abc"), "numeric", "data row 2: 'abc' is not a number"),
+        (spread("yes", "maybe"), "boolean", "data row 2: 'maybe' is neither true nor false"),
+        (spread(1, 2), "boolean", r"data row 2: 2(\.0)? is neither true nor false"),
+    ],
+)
+def test_values_that_do_not_fit_the_kind_asked_for(values, kind, found):
+    with pytest.raises(DataError, match=f"column 'x', {found}"):
+        infer_one(values, kinds={"x": kind})
+
+
+@pytest.mark.parametrize("key", ["ignore", "kinds"])
+def test_unknown_and_target_names(key):
+    frame = pd.DataFrame({"주거 형태": [1, 2], "연간 소득": [3, 4], "y": [0, 1]})
+    options = {"ignore": ["연간소득"]} if key == "ignore" else {"kinds": {"연간소득": "numeric"}}
+    with pytest.raises(DataError, match=rf"data.{key}: no column '연간소득' \(did you mean '연간 소득'\?\)"):
+        infer_features(frame, "y", **options)
+    options = {"ignore": ["y"]} if key == "ignore" else {"kinds": {"y": "numeric"}}
+    with pytest.raises(DataError, match=f"data.{key}: 'y' is the target"):
+        infer_features(frame, "y", **options)
+
+
+@pytest.mark.parametrize(("cell", "type_name"), [([1, 2], "list"), ({"a": 1}, "dict")])
+def test_a_column_of_containers(cell, type_name):
+    values = ["a", "b", cell, cell]
+    with pytest.raises(DataError, match=rf"column 'x', data row 3: .* is a {type_name}"):
+        infer_one(values)
+    assert infer_one(values, ignore=["x"]).note == "ignored by configuration"
+
+
+def test_infinite_values():
+    with pytest.raises(DataError, match=r"column 'x': 2 infinite .* first in data row 3: inf"):
+        infer_one([1.0, 2.0, np.inf, -np.inf])
+    assert infer_one([1.0, 2.0, np.inf], ignore=["x"]).kind == "ignore"
+
+
+def test_order_is_the_tables_and_the_target_is_left_out():
+    frame = pd.DataFrame({"b": [1, 2], "y": [1, 2], "a": [1, 2]})
+    assert [spec.name for spec in infer_features(frame, "y")] == ["b", "a"]

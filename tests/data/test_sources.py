@@ -1,0 +1,263 @@
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.sources import load_table, table_name
+from errors import DataLoadError
+
+CSV = "번호,주거 형태,income,ok\n1,자가,10.5,True\n2,,nan,False\n3,월세,7,True\n"
+
+
+def write(folder, name, content):
+    path = folder / name
+    data = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") and data else data)
+    return str(path)
+
+
+def refused(path):
+    with pytest.raises(DataLoadError) as caught:
+        load_table(path)
+    assert path in str(caught.value)
+    return str(caught.value)
+
+
+def check_table(frame):
+    assert frame.columns.tolist() == ["번호", "주거 형태", "income", "ok"]
+    assert frame["번호"].tolist() == [1, 2, 3]
+    assert frame["주거 형태"].isna().tolist() == [False, True, False]
+    assert frame["주거 형태"].iloc[2] == "월세"
+    np.testing.assert_array_equal(frame["income"].to_numpy(float), [10.5, np.nan, 7.0])
+    assert frame["ok"].tolist() == [True, False, True]
+    assert frame.index.tolist() == [0, 1, 2]
+
+
+RECORDS = [
+    {"번호": 1, "주거 형태": "자가", "income": 10.5, "ok": True},
+    {"번호": 2, "주거 형태": None, "ok": False},
+    {"번호": 3, "주거 형태": "월세", "income": 7, "ok": True},
+]
+COLUMNS = {name: [record.get(name) for record in RECORDS] for name in ("번호", "주거 형태", "income", "ok")}
+
+
+@pytest.mark.parametrize("zipped", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        (".csv", CSV),
+        (".CSV", CSV.replace("\n", "\r\n")),
+        (".csv", "\ufeff" + CSV),
+        (".tsv", CSV.replace(",", "\t")),
+        (".json", json.dumps(COLUMNS)),
+        (".json", json.dumps({name: dict(enumerate(column)) for name, column in COLUMNS.items()})),
+        (".jsonl", "\n".join(json.dumps(r) for r in RECORDS) + "\n\n"),
+    ],
+    ids=["csv", "crlf", "bom", "tsv", "json columns", "json pandas columns", "jsonl"],
+)
+def test_every_text_format_gives_the_same_table(tmp_path, suffix, content, zipped):
+    frame = load_table(write(tmp_path, f"table{suffix}{zipped}", content))
+    check_table(frame[["번호", "주거 형태", "income", "ok"]])
+
+
+def test_json_records_keep_types(tmp_path):
+    records = [{"code": "01", "n": 1, "x": 0.1}, {"code": "02", "n": 2, "x": None}]
+    frame = load_table(write(tmp_path, "t.json", json.dumps(records)))
+    assert frame["code"].tolist() == ["01", "02"]
+    assert frame["n"].dtype == np.int64
+    assert frame["x"].iloc[0] == 0.1
+
+
+@pytest.mark.parametrize("zipped", ["", ".gz"])
+def test_parquet(tmp_path, zipped):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame(COLUMNS).to_parquet(path)
+    if zipped:
+        write(tmp_path, "t.parquet.gz", path.read_bytes())
+    check_table(load_table(f"{path}{zipped}"))
+
+
+def test_parquet_named_index_becomes_a_column(tmp_path):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="UID")).to_parquet(path)
+    frame = load_table(str(path))
+    assert frame.columns.tolist() == ["UID", "a"]
+    assert frame["UID"].tolist() == ["x", "y"]
+
+
+def test_csv_numbers_are_exact(tmp_path):
+    values = np.random.default_rng(0).normal(size=2_000).tolist()
+    frame = load_table(write(tmp_path, "t.csv", "a\n" + "\n".join(map(repr, values))))
+    assert frame["a"].tolist() == values
+
+
+def test_none_is_a_text_and_na_is_missing(tmp_path):
+    frame = load_table(write(tmp_path, "t.csv", "sleep,n\nNone,1\nApnea,2\nNA,3\n"))
+    assert frame["sleep"].tolist()[:2] == ["None", "Apnea"]
+    assert frame["sleep"].isna().tolist() == [False, False, True]
+
+
+def test_text_columns_stay_text(tmp_path):
+    path = write(tmp_path, "t.csv", "code,n\n01,1\n02,2\n")
+    assert load_table(path)["code"].tolist() == [1, 2]
+    assert load_table(path, text_columns=["code", "not there"])["code"].tolist() == ["01", "02"]
+
+
+def test_quoted_cells_and_trailing_missing_values_are_no_ragged_rows(tmp_path):
+    frame = load_table(write(tmp_path, "t.csv", 'a,b,"c,\nd"\n1,"x, y",\n\n2,"line\nbreak",3\n'))
+    assert frame.columns.tolist() == ["a", "b", "c,\nd"]
+    assert frame["b"].tolist() == ["x, y", "line\nbreak"]
+
+
+def test_missing_file_names_the_nearest(tmp_path):
+    write(tmp_path, "churn.csv", CSV)
+    assert "no such file (did you mean 'churn.csv'?)" in refused(str(tmp_path / "chrun.csv"))
+    assert "no such file" in refused(str(tmp_path / "no" / "folder.csv"))
+
+
+def test_folder(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    assert "a folder; expected a file" in refused(str(tmp_path / "folder.csv"))
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.zip"])
+def test_unknown_suffix_lists_the_allowed(tmp_path, name):
+    assert ".csv, .tsv, .json, .jsonl, .parquet" in refused(write(tmp_path, name, CSV))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.csv.gz", "t.json.gz"])
+def test_empty_file(tmp_path, name):
+    assert "empty file (0 bytes)" in refused(write(tmp_path, name, b""))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.jsonl"])
+def test_white_space_only(tmp_path, name):
+    assert "empty file" in refused(write(tmp_path, name, " \n\n"))
+
+
+def test_gz_of_nothing(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b""))
+    assert "empty file (0 bytes when decompressed)" in refused(str(path))
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "replaced"])
+def test_damaged_gz(tmp_path, damage):
+    path = tmp_path / "t.csv.gz"
+    data = gzip.compress(CSV.encode() * 100)
+    damaged = {"cut": data[: len(data) // 2], "overwritten": data[:20] + b"x" * 20, "replaced": b"not gzip"}
+    path.write_bytes(damaged[damage])
+    assert "damaged or not gzip" in refused(str(path))
+
+
+def test_gzip_without_its_suffix(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(gzip.compress(CSV.encode()))
+    assert "rename it to t.csv.gz" in refused(str(path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("cp949", CSV), ("utf-16", CSV), ("cp1252", "a,b\n1,caf\u00e9\n2,na\u00efve\n")],
+)
+def test_wrong_encoding_says_offset_and_how_to_convert(tmp_path, encoding, text):
+    data = text.encode(encoding)
+    message = refused(write(tmp_path, "t.csv", data))
+    with pytest.raises(UnicodeDecodeError) as caught:
+        data.decode("utf-8")
+    assert f"at offset {caught.value.start:,}" in message
+    assert f"iconv -f {encoding.upper()} -t UTF-8" in message
+
+
+@pytest.mark.parametrize("n_before", range(8))
+@pytest.mark.parametrize("bad", [b"\xff,2\n", b"\xea\xb0,2\n", b"\xea"])
+def test_a_wrong_byte_anywhere_in_a_chunk(tmp_path, monkeypatch, n_before, bad):
+    monkeypatch.setattr("data.sources.CHUNK_BYTES", 7)
+    good = ("이름,n\n" + "가나다,1\n" * 50 + "a" * n_before).encode()
+    with pytest.raises(UnicodeDecodeError) as caught:
+        (good + bad).decode()
+    assert f"byte 0x{bad[0]:02x} at offset {caught.value.start:,})" in refused(
+        write(tmp_path, "t.csv", good + bad)
+    )
+
+
+def test_letters_cut_by_a_chunk_are_no_wrong_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.sources.CHUNK_BYTES", 7)
+    assert len(load_table(write(tmp_path, "t.csv", "이름,n\n" + "가나다,1\n" * 50))) == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("t.json", "3", "not a table: 3"),
+        ("t.json", '"text"', "not a table: 'text'"),
+        ("t.json", "{}", "not a table: {}"),
+        ("t.json", "[1, 2]", "record 1 is 1"),
+        ("t.json", '[{"a": 1}, null]', "record 2 is None"),
+        ("t.json", '{"a": 1, "b": 2}', "'a' holds 1"),
+        ("t.json", '{"a": [1, 2], "b": [1]}', "differ in length"),
+        ("t.json", '{"a": [1, 2', "not JSON"),
+        ("t.json", "[]", "no rows"),
+        ("t.json", '{"a": []}', "no rows"),
+        ("t.jsonl", '{"a": 1}\n{"a": \n', "line 2: not JSON"),
+        ("t.jsonl", '{"a": 1}\n[1]\n', "record 2 is [1]"),
+        ("t.json", '[{"a": 1, "a": 2}]', "more than once there: 'a'"),
+        ("t.json", "[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_json_that_is_no_table(tmp_path, name, content, found):
+    assert found in refused(write(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header has 2"),
+        ("a,b\n1,2,3\n1,2,3\n", "line 2 has 3 fields, the header has 2"),
+        ("a,b,c\n1,2,3\n1,2\n", "line 3 has 2 fields, the header has 3"),
+        ("a,b,c\n1,2,\n\n1\n", "line 4 has 1 fields, the header has 3"),
+        ('a,b\n1,"2\n', "not a table"),
+    ],
+)
+def test_ragged_csv(tmp_path, content, found):
+    assert found in refused(write(tmp_path, "t.csv", content))
+
+
+@pytest.mark.parametrize("content", ["a,b\n", "a,b", "a,b\n\n\n"])
+def test_header_only(tmp_path, content):
+    assert "no rows; columns: 'a', 'b'" in refused(write(tmp_path, "t.csv", content))
+
+
+def test_duplicate_column_names(tmp_path):
+    assert "more than once there: 'a', 'b'" in refused(write(tmp_path, "t.csv", "a,b,a,c,b\n1,2,3,4,5\n"))
+
+
+def test_a_name_that_pandas_would_make_up_is_fine(tmp_path):
+    assert load_table(write(tmp_path, "t.csv", "a,a.1\n1,2\n")).columns.tolist() == ["a", "a.1"]
+
+
+@pytest.mark.parametrize("header", [",a", "a,", 'a," "'])
+def test_empty_column_names(tmp_path, header):
+    assert "has no name" in refused(write(tmp_path, "t.csv", f"{header}\n1,2\n"))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_delimiter_is_named(tmp_path, mark):
+    assert repr(mark) in refused(write(tmp_path, "t.csv", f"a{mark}b\n1{mark}2\n"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "replaced"])
+def test_damaged_parquet(tmp_path, damage):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame(COLUMNS).to_parquet(path)
+    data = path.read_bytes()
+    damaged = {"cut": data[:-10], "overwritten": b"PAR1" + data[50:], "replaced": b"not parquet"}
+    path.write_bytes(damaged[damage])
+    assert "not a Parquet file" in refused(str(path))
+
+
+def test_table_names():
+    assert table_name("/some/where/credit.default.csv.gz") == "credit.default"
+    assert table_name("churn.JSON") == "churn"

@@ -1,0 +1,197 @@
+"""The main job as a user does it, for each problem type: tune, read the run, predict, serve, query."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+
+from configs.load import read_config
+from ensembles import load_bundle
+from models.trials import read_trials
+from tests.conftest import ENVIRONMENT, FAMILIES, tabularay
+from tests.tuning.wandb_files import read_runs
+
+
+def test_every_family_ran_all_folds_and_the_best_ones_are_the_ensemble(job):
+    trials = read_trials(job.run / "trials")
+    assert len(trials) == job.result["n_trials"] == 7
+    assert {t.family for t in trials} == set(FAMILIES)
+    assert all(len(t.folds) == 3 for t in trials if t.origin == "portfolio")
+    assert job.result["n_failed"] == 0
+    sign = -1 if job.result["metric"] in ("log_loss", "rmse") else 1
+    scores = job.result["scores"]
+    assert sign * scores["oof"] >= sign * scores["oof_best_single"]
+    assert set(scores["test"]) == {"ensemble", "best_single", "untuned_lightgbm"}
+    assert job.result["test_looks"] == 1
+
+
+def test_workers_are_reused(job):
+    assert job.result["n_workers"] <= 2
+
+
+def test_test_scores_are_those_of_the_withheld_rows(job):
+    from data.dataset import TabularDataset
+    from data.metrics import score_all
+
+    dataset = TabularDataset.load(job.run / "dataset")
+    mean = load_bundle(job.bundle).predict_encoded(dataset.X_test).mean
+    found = score_all(dataset.y_test, mean, dataset.problem_type)
+    assert found == pytest.approx(job.result["scores"]["test"]["ensemble"], rel=1e-5)
+    assert len(dataset.y_test) == pytest.approx(0.25 * len(job.frame), abs=1)
+
+
+def test_optuna_storage_holds_each_trial_once(job):
+    storage = f"sqlite:///{job.run / 'study.db'}"
+    trials = [
+        t
+        for name in optuna.get_all_study_names(storage)
+        for t in optuna.load_study(study_name=name, storage=storage).trials
+    ]
+    assert sorted(t.user_attrs["trial"] for t in trials) == sorted(
+        p.name for p in (job.run / "trials").iterdir()
+    )
+    assert all(t.state.is_finished() for t in trials)
+
+
+def test_every_trial_is_a_wandb_run(job):
+    runs = read_runs(job.run)
+    trials = {t.name: t for t in read_trials(job.run / "trials")}
+    assert {r.name for r in runs} == {*trials, f"{job.run.name}-summary"}
+    for run in runs:
+        assert run.group == job.run.name
+        if run.job_type == "summary":
+            assert run.config["data"]["target"] == job.target
+            assert run.summary["oof"] == pytest.approx(job.result["scores"]["oof"])
+            assert run.summary["leaderboard.nrows"] == len(trials)
+        else:
+            trial = trials[run.name]
+            assert trial.family in run.tags
+            assert run.config["params"] == trial.params
+            folds = [h["fold_score"] for h in run.history if "fold_score" in h]
+            assert folds == pytest.approx([f.score for f in trial.folds])
+            assert run.summary["state"] == trial.state
+
+
+def test_run_directory_holds_what_a_reviewer_looks_for(job):
+    config = read_config(job.run / "config.yaml")
+    assert (config.metric, config.problem_type) == (job.result["metric"], job.result["problem_type"])
+    assert {p.name for p in (job.run / "figures").glob("*.png")} == {
+        "optimisation_history.png",
+        "loss_curves.png",
+        "member_weights.png",
+    }
+    assert json.loads((job.run / "result.json").read_text())["model_id"] == job.result["model_id"]
+
+
+def test_another_ensemble_from_the_same_run(job):
+    done = tabularay("ensemble", job.run, "ensemble.max_members=1", "name=small", "--json", cwd=job.folder)
+    result = json.loads(done.stdout)
+    assert result["model_id"] == "small:1"
+    assert len(result["members"]) == 1
+    assert result["test_looks"] == 2
+
+
+def test_predictions_for_every_row_in_order(job):
+    table = job.frame.drop(columns=job.target).reset_index(names="UID").sample(frac=1, random_state=0)
+    table.to_csv(job.folder / "new.csv", index=False)
+    name = job.result["model_id"].partition(":")[0]
+    tabularay(
+        "predict",
+        name,
+        "--input",
+        "new.csv",
+        "--output",
+        "submission.csv",
+        "--id-column",
+        "UID",
+        cwd=job.folder,
+    )
+    found = pd.read_csv(job.folder / "submission.csv")
+    assert found["UID"].tolist() == table["UID"].tolist()
+    truth = job.frame[job.target].loc[table["UID"]].to_numpy()
+    if job.result["problem_type"] == "regression":
+        assert found.columns.tolist() == ["UID", "prediction"]
+        assert np.corrcoef(found["prediction"], truth)[0, 1] > 0.6
+    else:
+        classes = sorted(job.frame[job.target].unique())
+        assert found.columns.tolist() == ["UID", "prediction", *(f"probability_{c}" for c in classes)]
+        assert (found["prediction"] == truth).mean() > 0.9
+        np.testing.assert_allclose(found.filter(like="probability_").sum(axis=1), 1, rtol=1e-6)
+
+
+def test_served_answers_are_the_bundles(job):
+    name = job.result["model_id"].partition(":")[0]
+    with served(name, job.folder) as url:
+        rows = json.loads((job.bundle / "golden.json").read_text())["records"][:4]
+        expected = load_bundle(job.bundle).predict(rows)
+        answers = httpx.post(f"{url}/api/ml/predict", json={"data": {"records": rows}}, timeout=60).json()[
+            "predictions"
+        ]
+        assert [a["model_id"] for a in answers] == [job.result["model_id"]] * 4
+        np.testing.assert_allclose([a["uncertainty"]["total"] for a in answers], expected.total, rtol=1e-4)
+        if job.result["problem_type"] == "regression":
+            np.testing.assert_allclose(
+                [a["predicted_value"] for a in answers], expected.mean[:, 0], rtol=1e-5
+            )
+        else:
+            labels = job.frame[job.target].unique().tolist()
+            for answer, mean in zip(answers, expected.mean, strict=True):
+                assert answer["predicted_class"] in labels
+                assert list(answer["probabilities"].values()) == pytest.approx(mean.tolist(), rel=1e-4)
+                assert answer["confidence"] == pytest.approx(mean.max(), rel=1e-4)
+        listed = httpx.get(f"{url}/api/ml/models").json()["models"]
+        assert job.result["model_id"] in [m["model_id"] for m in listed]
+        assert httpx.get(f"{url}/api/ml/health").json()["status"] == "ok"
+        assert "/api/ml/predict" in httpx.get(f"{url}/openapi.json").json()["paths"]
+        assert httpx.get(f"{url}/docs").status_code == 200
+        unknown = httpx.post(f"{url}/api/ml/predict", json={"data": {"records": rows}, "model_id": "nobody"})
+        assert (unknown.status_code, "nobody" in unknown.json()["detail"]) == (404, True)
+        taken = tabularay("serve", name, "--port", url.rpartition(":")[2], cwd=job.folder, check=False)
+        assert taken.returncode == 8
+        assert "Address already in use" in taken.stderr
+
+
+class served:  # noqa: N801 - reads as a statement
+    """`tabularay serve` for the length of a block; stopped by its own handle, as Ctrl-C would."""
+
+    def __init__(self, model, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "cli", "serve", model, "--port", str(port), "--json"]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        return json.loads(self.process.stdout.readline())["url"]
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(60) == 0
+        self.process.stdout.close()
+
+
+def test_same_seed_and_trial_budget_give_the_same_trials_ensemble_and_predictions(tmp_path):
+    from tests.conftest import run_job
+
+    results = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        job = run_job(
+            folder, "binary", "families=[lightgbm,xgboost,bnn]", "search.num_trials=14", "tracking=none"
+        )
+        trials = read_trials(Path(job.result["run"]) / "trials")
+        plain = [(t.name, t.params, t.state, [f.score for f in t.folds]) for t in trials]
+        mean = load_bundle(job.bundle).predict(job.frame.drop(columns="target")).mean
+        results.append((plain, job.result["members"], job.result["scores"]["oof"], mean.tolist()))
+    assert results[0] == results[1]

@@ -1,0 +1,21 @@
+import inspect
+import pickle
+
+import pytest
+
+import errors
+
+ALL = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.TabularayError)]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_error_survives_pickling(kind):
+    copy = pickle.loads(pickle.dumps(kind("column 'age': got 'x'")))
+    assert type(copy) is kind
+    assert str(copy) == "column 'age': got 'x'"
+
+
+def test_exit_codes_tell_errors_apart():
+    codes = {kind.exit_code for kind in ALL if kind is not errors.DataLoadError}
+    assert len(codes) == len(ALL) - 1
+    assert 0 not in codes

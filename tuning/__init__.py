@@ -1,0 +1,1 @@
+"""A sweep: Ray Tune runs trials that Optuna proposes; the run directory holds all that happened."""

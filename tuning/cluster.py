@@ -1,0 +1,77 @@
+"""Connecting to Ray: a local one made for the job, or a cluster that is up."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from configs.schema import ClusterConfig, SearchConfig
+from errors import ConfigError
+
+CHECKOUT = Path(__file__).parent.parent
+NOT_SHIPPED = [".git", ".venv", "runs", "registry", "wandb", "tests", "benchmarks", "docs"]
+REACHABLE_WITHIN_S = 5.0
+
+
+@contextmanager
+def connected(config: ClusterConfig) -> Iterator[None]:
+    """Connect to Ray, and leave it as it was found.
+
+    An already connected process stays connected; a local Ray is stopped at the end; a running cluster gets
+    the checkout as its working directory and goes on.
+
+    Raises: ConfigError: the cluster cannot be reached.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    if config.address is not None:
+        _check_reachable(config.address)
+    quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+    try:
+        if config.address is None:
+            n_cpus = config.num_cpus or len(os.sched_getaffinity(0))
+            ray.init(address="local", num_cpus=n_cpus, num_gpus=config.num_gpus, **quiet)
+        else:
+            environment = {"working_dir": str(CHECKOUT), "excludes": NOT_SHIPPED}
+            ray.init(address=config.address, runtime_env=environment, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"cluster.address={config.address}: cannot connect to Ray: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ask the port first: Ray itself waits for minutes before it gives up."""
+    match = re.fullmatch(r"(?:ray://)?\[?(?P<host>[^\[\]]+)\]?:(?P<port>\d+)", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match["host"], int(match["port"])), REACHABLE_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cluster.address={address}: cannot be reached: {error}") from None
+
+
+def slots(search: SearchConfig) -> int:
+    """How many trials run at once.
+
+    Raises: ConfigError: the cluster has too few CPUs or GPUs for a single trial.
+    """
+    have = ray.cluster_resources()
+    cpus, gpus = have.get("CPU", 0.0), have.get("GPU", 0.0)
+    if cpus < search.cpus_per_trial:
+        raise ConfigError(f"search.cpus_per_trial={search.cpus_per_trial}: the cluster has {cpus:g} CPUs")
+    if gpus < search.gpus_per_trial:
+        raise ConfigError(f"search.gpus_per_trial={search.gpus_per_trial:g}: the cluster has {gpus:g} GPUs")
+    fitting = int(cpus // search.cpus_per_trial)
+    if search.gpus_per_trial:
+        fitting = min(fitting, int(gpus / search.gpus_per_trial))
+    return max(1, min(fitting, search.max_concurrent or fitting))

@@ -1,0 +1,141 @@
+"""A whole job: the sweep, its ensemble, the registered model, the written result."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+
+from configs.schema import JobConfig
+from data.metrics import Metric, get_metric
+from ensembles.build import build_ensemble, count_test_look, summary
+from ensembles.registry import Registry
+from errors import ConfigError, TrainingError
+from models.trials import read_trials
+from tuning.budget import Budget
+from tuning.recorder import TrialProgress
+from tuning.report import leaderboard, write_figures
+from tuning.runs import Run
+from tuning.sweep import Plan, Sweep, plan_sweep, run_sweep
+
+
+def run_job(
+    config: JobConfig, started: float, console: Console, on_plan: Callable[[Plan], None]
+) -> dict[str, Any]:
+    """Run a job to its end.
+
+    Args:
+        config: The job.
+        started: time.time() when the command began; the time budget counts from here.
+        console: Where progress is shown.
+        on_plan: Called once configuration and data are known to be good, before any work.
+
+    Returns: what result.json holds.
+    Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
+    """
+    budget = Budget(started, config.search.time_budget_s)
+    plan = plan_sweep(config)
+    on_plan(plan)
+    sweep = run_sweep(plan, budget, console)
+    searched = budget.elapsed_s()
+    run = sweep.run
+    result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep)}
+    try:
+        _check_failures(sweep, plan.config)
+        result |= build_model(run, plan.config)
+    except TrainingError as error:
+        run.write_result(result | {"error": str(error)})
+        raise
+    finally:
+        run.log("close")
+        warning = sweep.tracking.finish()
+    seconds = {
+        "before_search": sweep.search_began - started,
+        "search": searched + started - sweep.search_began,
+    }
+    total = budget.elapsed_s()
+    seconds |= {"ensemble": total - searched, "total": total}
+    result |= {"tracking": warning or "complete", "seconds": {k: round(v, 1) for k, v in seconds.items()}}
+    run.write_result(result)
+    return result
+
+
+def build_model(run: Run, config: JobConfig) -> dict[str, Any]:
+    """Build the ensemble of a run's finished trials, register it, draw the figures.
+
+    Returns: the model's part of result.json.
+    Raises: TrainingError: no trial finished every fold.
+    """
+    metric = _metric(config, run)
+    n_threads = len(os.sched_getaffinity(0))
+    facts = {"name": config.name, "run": run.name, "seed": config.seed, "created": time.time()}
+    ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, n_threads)
+    looks = count_test_look(run.path) if ensemble.test else 0
+    weights = {m.trial.name: m.weight for m in ensemble.members}
+    version = Registry(config.registry).register(str(config.name), run.bundle)
+    trials = read_trials(run.trials)
+    rows = leaderboard(trials, metric, weights)
+    write_figures(run.figures, trials, metric, weights)
+    scores = summary(ensemble)
+    run.log("summary", config=config.model_dump(mode="json"), leaderboard=rows, scores=_flat(scores))
+    return {
+        "model_id": version.model_id,
+        "registry": str(config.registry),
+        "bundle": str(version.path),
+        "problem_type": config.problem_type,
+        "metric": metric.name,
+        "scores": scores,
+        "test_looks": looks,
+        "members": [
+            {"trial": m.trial.name, "family": m.trial.family, "weight": m.weight} for m in ensemble.members
+        ],
+        "leaderboard": rows,
+    }
+
+
+def _metric(config: JobConfig, run: Run) -> Metric:
+    if config.metric is None or config.problem_type is None:
+        raise ConfigError(f"{run.path / 'config.yaml'}: no metric or problem type; the run never started")
+    return get_metric(config.metric, config.problem_type)
+
+
+def _count(sweep: Sweep) -> dict[str, Any]:
+    """Trials by state, and the seconds of a trial that were not fitting."""
+    trials = sweep.trials
+    whole = [s for s in trials if s.state == "completed"]
+    return {
+        "n_trials": len(trials),
+        "n_completed": len(whole),
+        "n_stopped": sum(s.state == "stopped" for s in trials),
+        "n_failed": sum(s.state == "failed" for s in trials),
+        "n_workers": len({s.worker for s in trials if s.worker}),
+        "overhead_s_per_trial": sum(s.wall_s - s.fit_s for s in whole) / len(whole) if whole else None,
+        "failures": [_failure(s) for s in trials if s.state == "failed"],
+    }
+
+
+def _failure(state: TrialProgress) -> str:
+    return f"trial {state.number} ({state.family}): {state.reason}"
+
+
+def _check_failures(sweep: Sweep, config: JobConfig) -> None:
+    failed = [s for s in sweep.trials if s.state == "failed"]
+    if failed and len(failed) > config.search.max_failure_share * len(sweep.trials):
+        raise TrainingError(
+            f"{len(failed)} of {len(sweep.trials)} trials failed, more than "
+            f"search.max_failure_share={config.search.max_failure_share:g} allows; first error: "
+            f"{_failure(failed[0])}; full text in {sweep.run.trials}"
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,146 @@
+"""What is searched of each family: its space with the user's params frozen or narrowed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from configs.schema import JobConfig, ProblemType
+from errors import ConfigError
+from models.families import check_family, get_family
+from search_spaces import get_space
+
+
+@dataclass(frozen=True)
+class FamilySpace:
+    """One family's part of a sweep.
+
+    Attributes:
+        family: Family key.
+        space: What is searched.
+        fixed: Parameters frozen by the user.
+        portfolio: Starting points, inside space; at least one.
+    """
+
+    family: str
+    space: dict[str, BaseDistribution]
+    fixed: dict[str, Any]
+    portfolio: tuple[dict[str, Any], ...]
+
+    @property
+    def size(self) -> float:
+        """How many different configurations there are; infinite when a parameter is continuous."""
+        return math.prod(_size(d) for d in self.space.values())
+
+
+def check_families(config: JobConfig) -> None:
+    """Check the names of a job's families, without importing them.
+
+    Raises: ConfigError: unknown, named twice, or given params without being searched.
+    """
+    for family in (*config.families, *config.params):
+        check_family(family)
+    if len(set(config.families)) != len(config.families):
+        raise ConfigError(f"families: named twice; got {', '.join(config.families)}")
+    for family in config.params:
+        if family not in config.families:
+            raise ConfigError(
+                f"params.{family}: the family is not searched; families: {', '.join(config.families)}"
+            )
+
+
+def family_spaces(config: JobConfig, problem_type: ProblemType) -> dict[str, FamilySpace]:
+    """The space of every family of a job, in the job's order.
+
+    Raises: ConfigError: an unknown parameter, or a value the family does not take.
+    """
+    return {f: _family_space(f, problem_type, config.params.get(f, {})) for f in config.families}
+
+
+def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, Any]) -> FamilySpace:
+    model = get_family(family)
+    full, defaults = get_space(family, problem_type)
+    space, fixed = dict(full), {}
+    for name, value in given.items():
+        if isinstance(value, dict):
+            space[name] = _narrow(family, name, value, full)
+        elif isinstance(value, list | tuple) and name in full:
+            space[name] = _choices(family, name, value)
+        else:
+            fixed[name] = list(value) if isinstance(value, tuple) else value
+            space.pop(name, None)
+    for name in given.keys() & space.keys():
+        for edge in _edges(space[name]):
+            model.check_params(fixed | {name: edge})
+    points: list[dict[str, Any]] = []
+    complete = model.check_params(fixed)
+    for default in defaults:
+        point = {n: _clip(default.get(n, complete.get(n)), d) for n, d in space.items()}
+        model.check_params(fixed | point)
+        if point not in points:
+            points.append(point)
+    return FamilySpace(family, space, fixed, tuple(points))
+
+
+def _narrow(
+    family: str, name: str, bounds: Mapping[str, Any], full: Mapping[str, BaseDistribution]
+) -> BaseDistribution:
+    where = f"params.{family}.{name}"
+    if name not in full:
+        near = get_close_matches(name, full, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        raise ConfigError(f"{where}: not a searched parameter{hint}; searched: {', '.join(full)}")
+    old = full[name]
+    if isinstance(old, CategoricalDistribution) or set(bounds) != {"low", "high"}:
+        raise ConfigError(
+            f"{where}: got {dict(bounds)}; expected a value, a list of choices, or {{low, high}} of a number"
+        )
+    try:
+        low, high = (float(bounds[k]) for k in ("low", "high"))
+        if isinstance(old, IntDistribution):
+            return IntDistribution(int(low), int(high), log=old.log)
+        return FloatDistribution(low, high, log=old.log)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}; got {dict(bounds)}") from None
+
+
+def _choices(family: str, name: str, values: Sequence[Any]) -> CategoricalDistribution:
+    if not values:
+        raise ConfigError(f"params.{family}.{name}: an empty list of choices")
+    return CategoricalDistribution(tuple(values))
+
+
+def _edges(distribution: BaseDistribution) -> tuple[Any, ...]:
+    """Values that are allowed if all of a distribution's are."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return (distribution.low, distribution.high)
+
+
+def _clip(value: Any, distribution: BaseDistribution) -> Any:
+    """The allowed value nearest to a default."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value if value in distribution.choices else distribution.choices[0]
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        clipped = min(max(value, distribution.low), distribution.high)
+        return int(clipped) if isinstance(distribution, IntDistribution) else float(clipped)
+    raise ConfigError(f"unknown kind of distribution: {json.dumps(str(distribution))}")
+
+
+def _size(distribution: BaseDistribution) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return (distribution.high - distribution.low) // distribution.step + 1
+    return math.inf if not distribution.single() else 1

@@ -1,0 +1,121 @@
+"""One trial as Ray runs it: each step fits the next fold."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+
+from data.metrics import score
+from models.base import FitContext, Fold, Task
+from models.families import get_family
+from models.trials import FoldRecord, trial_name, write_fold
+
+
+@dataclass(frozen=True)
+class SweepData:
+    """What every trial of a sweep shares; sent to each node once.
+
+    Attributes:
+        X: float32 (n_samples, n_features).
+        y: (n_samples,).
+        folds: (n_samples,), the fold in which a row is validated.
+        n_folds: Number of folds.
+        task: What the models must know.
+        metric: Name of the metric reported.
+        trials: Folder of the trials.
+        search_end: time.time() at which every fit has ended; None: never.
+        n_threads: Threads of a fit.
+        device: "cpu" or "cuda".
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    folds: np.ndarray
+    n_folds: int
+    task: Task
+    metric: str
+    trials: Path
+    search_end: float | None
+    n_threads: int
+    device: str
+
+
+class FoldTrainable(tune.Trainable):
+    """Fits one fold a step and reports the mean score so far; a worker runs many trials."""
+
+    def setup(self, config: dict[str, Any], data: SweepData | None = None) -> None:
+        """Start the worker's first trial."""
+        if data is None:
+            raise TypeError("FoldTrainable needs the sweep's data; wrap it with tune.with_parameters")
+        self.data = data
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another trial in the same worker."""
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        self.started = time.time()
+        self.family, self.params, self.seed = config["family"], config["params"], config["seed"]
+        self.path = self.data.trials / trial_name(config["number"], self.family)
+        self.scores: list[float] = []
+        ends = [self.data.search_end, self.started + config["limit_s"] if config["limit_s"] else None]
+        self.end = min((e for e in ends if e is not None), default=None)
+
+    def step(self) -> dict[str, Any]:
+        """Fit, predict, score and write the next fold.
+
+        Under a time budget the time left is shared evenly by the folds left, so a started trial ends with all
+        its folds; what has no time to begin ends without a fold.
+        """
+        data, fold, start = self.data, len(self.scores), time.time()
+        left = float("inf") if self.end is None else self.end - start
+        if left <= 0:
+            return self._report(done=True)
+        share = None if self.end is None else time.monotonic() + left / (data.n_folds - fold)
+        context = FitContext(data.n_threads, data.device, self.seed + fold, share)
+        val = np.asarray(data.folds) == fold
+        rows = Fold(data.X[~val], data.y[~val], data.X[val], data.y[val])
+        family = get_family(self.family)
+        fit_start = time.time()
+        model = family.fit(self.params, data.task, rows, context)
+        fit_s = time.time() - fit_start
+        prediction = model.predict(rows.X_val, data.n_threads)
+        value = score(data.metric, rows.y_val, prediction.mean)
+        record = FoldRecord(
+            fold=fold,
+            score=value,
+            fit_s=fit_s,
+            total_s=time.time() - start,
+            stop_reason=model.history.stop_reason,
+            train_loss=model.history.train,
+            val_loss=model.history.val,
+            best_step=model.history.best,
+        )
+        write_fold(self.path, record, model, prediction)
+        self.scores.append(value)
+        return self._report(
+            done=len(self.scores) == data.n_folds,
+            fold_score=value,
+            fit_s=fit_s,
+            total_s=time.time() - start,
+            fit_end=model.history.stop_reason,
+        )
+
+    def _report(self, *, done: bool, **values: Any) -> dict[str, Any]:
+        return {
+            "score": float(np.mean(self.scores)) if self.scores else float("nan"),
+            "n_folds": len(self.scores),
+            "spent_s": time.time() - self.started,
+            "worker": os.getpid(),
+            "done": done,
+            **values,
+        }
