@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from errors import ConfigError, TabularayError
-from printing import err, out, print_error, print_json, print_plan, print_result, print_rows
+from printing import (
+    err,
+    out,
+    print_error,
+    print_interrupted,
+    print_json,
+    print_plan,
+    print_result,
+    print_rows,
+)
 
 STARTED = time.time()
 
@@ -69,6 +78,8 @@ def tune(
     result = run_job(config, STARTED, err, (lambda _plan: None) if as_json else print_plan)
     if as_json:
         print_json(result)
+    elif result["interrupted"]:
+        print_interrupted(result)
     else:
         print_result(result)
     if result["interrupted"]:

@@ -62,6 +62,15 @@ def print_plan(plan: Plan) -> None:
     out.print(f"  searching {', '.join(config.families)}: {', '.join(limits)}")
 
 
+def print_interrupted(result: dict[str, Any]) -> None:
+    """What a job ended by Ctrl-C has left, and what can be made of it."""
+    out.print(
+        f"Interrupted: {result['n_completed']} of {result['n_trials']} trials are complete in {result['run']}"
+    )
+    if result["n_completed"]:
+        out.print(f"Build a model from them: tabularay ensemble {result['run']}", highlight=False)
+
+
 def print_result(result: dict[str, Any]) -> None:
     """Leaderboard, ensemble and scores of a job, and what to do next."""
     metric, scores = result["metric"], result["scores"]

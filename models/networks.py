@@ -22,11 +22,14 @@ class Preprocessing(nn.Module):
     """Scale numbers, flag missing ones, and turn category codes into embedding slots.
 
     Numbers: (x - median) / interquartile range, then a smooth clip to (-3, 3); missing becomes 0, and a flag
-    where the column had missing values in training. Categories: each has a slot, plus one per column for a
-    missing or unseen value. Everything is a buffer, so an exported graph takes raw rows.
+    where the column had missing values in training. A column that is mostly one value has no interquartile
+    range; there it is the distance from that value that three in four of the others stay below.
+    Categories: each has a slot, plus one per column for a missing or unseen value. Everything is a buffer, so
+    an exported graph takes raw rows.
 
     Shape: X (B, n_features) -> numbers (B, F + n_flags), slots int64 (B, C).
-    Source: Holzmüller et al. 2024, arXiv 2407.04491, appendix A.1 (robust scale and smooth clip).
+    Source: Holzmüller et al. 2024, arXiv 2407.04491, appendix A.1 (robust scale and smooth clip; without an
+        interquartile range the paper takes half the range, which one outlier can stretch).
     """
 
     def __init__(self, cardinalities: Sequence[int], center: Tensor, factor: Tensor, flagged: Tensor):
@@ -72,10 +75,11 @@ class Preprocessing(nn.Module):
 def _center_and_factor(values: np.ndarray) -> tuple[float, float]:
     if not len(values):
         return 0.0, 0.0
-    low, q1, median, q3, high = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
     if q3 > q1:
         return median, 1 / (q3 - q1)
-    return median, 2 / (high - low) if high > low else 0.0
+    distances = np.abs(values[values != median] - median)
+    return median, 1 / np.quantile(distances, 0.75) if len(distances) else 0.0
 
 
 class PeriodicEmbedding(nn.Module):

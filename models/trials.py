@@ -38,6 +38,7 @@ class FoldRecord:
         stop_reason: Why the fit ended: its epochs, early stopping, or the deadline.
         train_loss, val_loss: Losses per epoch or boosting round.
         best_step: The epoch or round that was kept.
+        every: Epochs or rounds between two of the losses.
     """
 
     fold: int
@@ -48,6 +49,7 @@ class FoldRecord:
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     best_step: int = 0
+    every: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Each module has the stem of its family and holds
 
     SPACE       dict[str, BaseDistribution]: every name is a parameter of the family
-    DEFAULTS    {"classification": [...], "regression": [...]}: complete starting points, tried before any
+    DEFAULTS    {"binary": [...], "multiclass": [...], "regression": [...]}: starting points, tried before any
                 search, the strongest first; what they leave out keeps the family's own default
 
 and says where its ranges come from.
@@ -26,8 +26,7 @@ def get_space(
 
     Args:
         family: Key of a family, see models.families.
-        problem_type: Which of the starting points; binary and multiclass share theirs.
+        problem_type: Which of the starting points.
     """
     module = import_module(f"search_spaces.{family}")
-    kind = "regression" if problem_type == "regression" else "classification"
-    return dict(module.SPACE), [dict(params) for params in module.DEFAULTS[kind]]
+    return dict(module.SPACE), [dict(params) for params in module.DEFAULTS[problem_type]]

@@ -40,7 +40,8 @@ SHORT = {
 LONG = {**SHORT, "d_block": 128, "lr": 0.01, "epochs": 40}
 
 DEFAULTS = {
-    "classification": [SHORT, LONG],
+    "binary": [SHORT, LONG],
+    "multiclass": [LONG, SHORT],
     "regression": [
         {**LONG, "frequency_scale": 1.0, "lr": 0.02},
         {**LONG, "frequency_scale": 2.0},

@@ -38,7 +38,8 @@ SHORT = {
 LONG = {**SHORT, "n_blocks": 3, "d_block": 128, "dropout": 0.1, "lr": 0.01, "epochs": 40}
 
 DEFAULTS = {
-    "classification": [SHORT, LONG],
+    "binary": [SHORT, LONG],
+    "multiclass": [LONG, SHORT],
     "regression": [
         {**LONG, "dropout": 0.05, "frequency_scale": 1.0},
         {**LONG, "frequency_scale": 2.0, "activation": "mish"},

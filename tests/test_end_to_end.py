@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,10 @@ import pytest
 from configs.load import read_config
 from ensembles import load_bundle
 from models.trials import read_trials
-from tests.conftest import ENVIRONMENT, FAMILIES, tabularay
+from tests.conftest import ENVIRONMENT, FAMILIES, binary_table, run_job, tabularay
 from tests.tuning.wandb_files import read_runs
+
+DIVERGING = ("params.bnn.lr=1", "params.bnn.n_blocks=16", "params.bnn.activation=relu")
 
 
 def test_every_family_ran_all_folds_and_the_best_ones_are_the_ensemble(job):
@@ -181,17 +184,92 @@ class served:  # noqa: N801 - reads as a statement
 
 
 def test_same_seed_and_trial_budget_give_the_same_trials_ensemble_and_predictions(tmp_path):
-    from tests.conftest import run_job
-
     results = []
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
         job = run_job(
-            folder, "binary", "families=[lightgbm,xgboost,bnn]", "search.num_trials=14", "tracking=none"
+            folder, "binary", "families=[lightgbm,xgboost,bnn]", "search.num_trials=11", "tracking=none"
         )
         trials = read_trials(Path(job.result["run"]) / "trials")
         plain = [(t.name, t.params, t.state, [f.score for f in t.folds]) for t in trials]
         mean = load_bundle(job.bundle).predict(job.frame.drop(columns="target")).mean
         results.append((plain, job.result["members"], job.result["scores"]["oof"], mean.tolist()))
     assert results[0] == results[1]
+
+
+def test_a_failing_trial_is_recorded_with_its_reason_and_the_sweep_goes_on(tmp_path):
+    job = run_job(tmp_path, "binary", "families=[bnn,xgboost]", *DIVERGING, "search.num_trials=6")
+    trials = read_trials(job.run / "trials")
+    failed = [t for t in trials if t.state == "failed"]
+    assert {t.family for t in failed} == {"bnn"}
+    assert job.result["n_failed"] == len(failed) > 0
+    assert "diverged" in failed[0].reason
+    assert "diverged" in job.result["failures"][0]
+    assert "Traceback" in (failed[0].path / "error.txt").read_text()
+    assert {m["family"] for m in job.result["members"]} == {"xgboost"}
+    runs = {r.name: r for r in read_runs(job.run)}
+    assert runs[failed[0].name].exit_code == 1
+    assert "diverged" in runs[failed[0].name].summary["reason"]
+
+
+def test_a_sweep_in_which_too_many_trials_fail_fails(tmp_path):
+    binary_table().to_csv(tmp_path / "t.csv", index=False)
+    done = tabularay(
+        "tune",
+        "data.source=t.csv",
+        "data.target=target",
+        "families=bnn",
+        *DIVERGING,
+        "search.num_trials=2",
+        "tracking=none",
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "2 of 2 trials failed" in done.stderr
+    assert "diverged" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "registry").exists()
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
+    binary_table().to_csv(tmp_path / "t.csv", index=False)
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "tune",
+        "data.source=t.csv",
+        "data.target=target",
+        "families=[lightgbm]",
+    ]
+    with subprocess.Popen(
+        [*command, "search.time_budget_s=600", "--json"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until(lambda: len(list(tmp_path.glob("runs/*/trials/*/fold_4"))) >= 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    result = json.loads(out)
+    assert result["interrupted"]
+    assert not (tmp_path / "registry").exists()
+    trials = read_trials(Path(result["run"]) / "trials")
+    assert {t.state for t in trials} <= {"completed", "stopped"}
+    assert len(read_runs(Path(result["run"]))) == len(trials)
+    model = json.loads(tabularay("ensemble", result["run"], "--json", cwd=tmp_path).stdout)
+    assert model["model_id"] == "t:1"
+
+
+def wait_until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail("waited too long")
+        time.sleep(0.1)

@@ -33,7 +33,7 @@ def run_job(
         console: Where progress is shown.
         on_plan: Called once configuration and data are known to be good, before any work.
 
-    Returns: what result.json holds.
+    Returns: what result.json holds; an interrupted job has no model, which can be built from its run later.
     Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
     """
     budget = Budget(started, config.search.time_budget_s)
@@ -45,7 +45,8 @@ def run_job(
     result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep)}
     try:
         _check_failures(sweep, plan.config)
-        result |= build_model(run, plan.config)
+        if not sweep.interrupted:
+            result |= build_model(run, plan.config)
     except TrainingError as error:
         run.write_result(result | {"error": str(error)})
         raise

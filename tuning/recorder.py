@@ -118,7 +118,7 @@ class Recorder(Callback):
         number = trial.config["number"]
         if number not in self.trials:
             self._begin(trial.config)
-        text = str(trial.get_error() or "the worker died without a word")
+        text = Path(trial.error_file).read_text("utf-8") if trial.error_file else "the worker died"
         self._end(self.trials[number], "failed", _last_line(text))
         (self._folder(number) / "error.txt").write_text(text, "utf-8")
 

@@ -100,8 +100,16 @@ def _losses(path: Path, trials: Sequence[StoredTrial], colours: dict[str, str]) 
         for trial in trials:
             if trial.family == family and trial.folds:
                 record = trial.folds[0]
-                axes.plot(record.val_loss, color=colours[family], lw=1, alpha=0.7)
-                axes.plot(record.train_loss, ":", color=colours[family], lw=0.8, alpha=0.5)
+                steps = [i * record.every for i in range(len(record.val_loss))]
+                axes.plot(steps, record.val_loss, color=colours[family], lw=1, alpha=0.7)
+                axes.plot(
+                    steps[: len(record.train_loss)],
+                    record.train_loss[: len(steps)],
+                    ":",
+                    color=colours[family],
+                    lw=0.8,
+                    alpha=0.5,
+                )
         axes.set(title=family, xlabel="step")
     panels[0].set_ylabel("loss of the first fold (dotted: training)")
     figure.savefig(path, dpi=110)

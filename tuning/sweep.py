@@ -105,7 +105,9 @@ def run_sweep(plan: Plan, budget: Budget, console: Console) -> Sweep:
         run = create_run(config)
         dataset.save(run.dataset)
         tracking = TrackingProcess(run, config.tracking)
-        run.log("sweep", run=run.name, rows=dataset.n_rows, features=dataset.n_features, metric=plan.metric.name)
+        run.log(
+            "sweep", run=run.name, rows=dataset.n_rows, features=dataset.n_features, metric=plan.metric.name
+        )
         tracking.start()
         setup = SearchSetup(
             spaces=plan.spaces,

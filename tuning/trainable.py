@@ -99,6 +99,7 @@ class FoldTrainable(tune.Trainable):
             train_loss=model.history.train,
             val_loss=model.history.val,
             best_step=model.history.best,
+            every=model.history.every,
         )
         write_fold(self.path, record, model, prediction)
         self.scores.append(value)

@@ -29,6 +29,13 @@ def test_numbers_are_scaled_clipped_and_flagged():
     assert numbers[:, 4].tolist() == [0, 1, 0, 0, 0]
 
 
+def test_a_column_of_mostly_one_value_is_scaled_by_the_others():
+    X = np.array([[0]] * 95 + [[10], [20], [30], [40], [1e9]], np.float32)
+    preprocessing = Preprocessing.fit(X, (0,))
+    assert float(preprocessing.center) == 0
+    assert float(preprocessing.factor) == pytest.approx(1 / 40)
+
+
 def test_extreme_numbers_stay_in_range():
     X = np.arange(9, dtype=np.float32)[:, None]
     wild = torch.tensor([[np.inf], [-np.inf], [3e38], [-3e38], [NAN]], dtype=torch.float32)

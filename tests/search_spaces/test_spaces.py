@@ -51,5 +51,5 @@ def test_a_space_is_a_copy():
 
 def test_starting_points_differ_by_problem_type():
     for family in FAMILIES:
-        assert get_space(family, "binary")[1] == get_space(family, "multiclass")[1]
-        assert get_space(family, "binary")[1] != get_space(family, "regression")[1]
+        points = [get_space(family, problem_type)[1] for problem_type in PROBLEM_TYPES]
+        assert len({str(point) for point in points}) == len(PROBLEM_TYPES)
