@@ -166,7 +166,8 @@ class NetworkModel(Model):
     def _chunks(self, X: np.ndarray) -> Iterator[Tensor]:
         widths = self.meta.params["hidden_dims"] or [self.meta.params["d_block"]]
         size = max(1, CHUNK_FLOATS // (max(widths) * self.meta.params.get("n_draws", 1)))
-        return iter(torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32)).split(size))
+        starts = range(0, max(len(X), 1), size)
+        return (torch.tensor(X[start : start + size], dtype=torch.float32) for start in starts)
 
     def _values(self, outputs: Tensor) -> Prediction:
         center, spread = self.network.target_center, self.network.target_spread

@@ -206,7 +206,7 @@ def test_a_failing_trial_is_recorded_with_its_reason_and_the_sweep_goes_on(tmp_p
     assert job.result["n_failed"] == len(failed) > 0
     assert "diverged" in failed[0].reason
     assert "diverged" in job.result["failures"][0]
-    assert "Traceback" in (failed[0].path / "error.txt").read_text()
+    assert "in fit" in (failed[0].path / "error.txt").read_text()
     assert {m["family"] for m in job.result["members"]} == {"xgboost"}
     runs = {r.name: r for r in read_runs(job.run)}
     assert runs[failed[0].name].exit_code == 1
