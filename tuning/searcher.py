@@ -187,8 +187,7 @@ class FamilySearcher(Searcher):
     def _choose(self) -> tuple[str, dict[str, Any] | None, str] | None:
         left = self.budget.left_s()
         while self._queue:
-            family, point = self._queue[0]
-            self._queue.pop(0)
+            family, point = self._queue.pop(0)
             if left >= FIRST_TRIAL_FITS_S and self._fits(family, left):
                 return family, point, "portfolio: a tuned default of the family"
         open_families = [
@@ -271,8 +270,8 @@ class FamilySearcher(Searcher):
 
     def _works(self, family: str) -> bool:
         """Whether a family is worth another try: not when all of its first trials failed."""
-        ended = [p for p in self.proposals.values() if p.family == family and p.outcome is not None]
-        return len(ended) < GIVE_UP_AFTER or any(p.outcome is not TrialState.FAIL for p in ended)
+        seen = [p for p in self.proposals.values() if p.family == family and p.told]
+        return len(seen) < GIVE_UP_AFTER or any(p.outcome is not TrialState.FAIL for p in seen)
 
 
 def _interleave(spaces: Mapping[str, FamilySpace]) -> list[tuple[str, dict[str, Any]]]:
