@@ -17,6 +17,12 @@ out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 SHOWN_TRIALS = 15
+LARGE = 1000
+
+
+def number(value: float) -> str:
+    """A score with as many digits as tell scores apart."""
+    return f"{value:,.1f}" if abs(value) >= LARGE else f"{value:.5f}"
 
 
 def print_error(error: Exception) -> None:
@@ -79,7 +85,7 @@ def print_result(result: dict[str, Any]) -> None:
     for title in ("trial", metric, "folds", "fit s", "weight", "ended"):
         table.add_column(title, justify="right" if title in {metric, "folds", "fit s", "weight"} else "left")
     for row in shown:
-        score = "" if row[metric] is None else f"{row[metric]:.5f}"
+        score = "" if row[metric] is None else number(row[metric])
         weight = f"{row['weight']:.3f}" if row["weight"] else ""
         ended = row["state"] if row["state"] == "completed" else f"{row['state']}: {row['reason']}"
         table.add_row(
@@ -96,8 +102,8 @@ def print_result(result: dict[str, Any]) -> None:
             f"{escape(result['failures'][0])}"
         )
     out.print(
-        f"Ensemble of {len(result['members'])} trials: out-of-fold {metric} [bold]{scores['oof']:.5f}[/bold], "
-        f"best single {scores['oof_best_single']:.5f} ({scores['best_single']})"
+        f"Ensemble of {len(result['members'])} trials: out-of-fold {metric} [bold]{number(scores['oof'])}[/bold], "
+        f"best single {number(scores['oof_best_single'])} ({scores['best_single']})"
     )
     if scores["test"]:
         _print_test(scores["test"], metric, result["test_looks"])
@@ -120,7 +126,7 @@ def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> N
     for name in names:
         table.add_column(name, justify="right")
     for who, values in test.items():
-        table.add_row(who.replace("_", " "), *(f"{values[n]:.5f}" for n in names))
+        table.add_row(who.replace("_", " "), *(number(values[n]) for n in names))
     out.print(table)
 
 
@@ -146,7 +152,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.5f}"
+        return number(value)
     if isinstance(value, list):
         return ", ".join(value)
     return "" if value is None else str(value)
