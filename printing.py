@@ -128,6 +128,8 @@ def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> N
     for who, values in test.items():
         table.add_row(who.replace("_", " "), *(number(values[n]) for n in names))
     out.print(table)
+    if "untuned_lightgbm" not in test:
+        out.print("  (no time was left to train an untuned LightGBM for comparison)")
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from ensembles.export import write_bundle
 from ensembles.selection import Selection, select
 from ensembles.uncertainty import UncertaintySum
 from errors import TrainingError
-from models.base import Task
+from models.base import FitContext, Task
 from models.baseline import predict_untuned_lightgbm
 from models.trials import StoredTrial, read_trials
 
@@ -48,7 +48,7 @@ class Ensemble:
         oof_score: Out-of-fold score of the ensemble, in the metric's direction.
         best_single_oof_score: The same of the best single trial.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
-            empty when no rows were withheld.
+            empty when no rows were withheld, and without the last when there was no time to train it.
         n_candidates: Trials that had finished every fold.
     """
 
@@ -61,7 +61,7 @@ class Ensemble:
 
 
 def build_ensemble(
-    run: Path, config: EnsembleConfig, metric: str, facts: Mapping[str, Any], n_threads: int = 1
+    run: Path, config: EnsembleConfig, metric: str, facts: Mapping[str, Any], context: FitContext
 ) -> Ensemble:
     """Select members among the finished trials of a run, score them, and write `<run>/bundle`.
 
@@ -72,7 +72,7 @@ def build_ensemble(
         config: Limits of the selection.
         metric: What selection optimises.
         facts: Further entries of the manifest.
-        n_threads: Threads for predicting test rows and the baseline.
+        context: Threads for predicting test rows and for the baseline, and the baseline's deadline.
 
     Raises: TrainingError: no trial finished every fold.
     """
@@ -90,7 +90,7 @@ def build_ensemble(
     best = int(np.argmin([loss(metric, y, oof) for oof in oofs]))
     members = _members(selection, candidates, oofs, dataset)
     oof = sum(w * oofs[i] for i, w in selection.weights.items())
-    test = _score_test(members, candidates[best], dataset, n_threads)
+    test = _score_test(members, candidates[best], dataset, context)
     ensemble = Ensemble(
         members=members,
         best_single=candidates[best],
@@ -136,7 +136,7 @@ def _members(
 
 
 def _score_test(
-    members: tuple[Member, ...], best: StoredTrial, dataset: TabularDataset, n_threads: int
+    members: tuple[Member, ...], best: StoredTrial, dataset: TabularDataset, context: FitContext
 ) -> dict[str, dict[str, float]]:
     if dataset.X_test is None or dataset.y_test is None:
         return {}
@@ -147,18 +147,16 @@ def _score_test(
     weights = {m.trial.name: m.weight for m in members}
     for trial in {t.name: t for t in (best, *(m.trial for m in members))}.values():
         for record in trial.folds:
-            prediction = trial.load_model(record.fold).predict(X_test, n_threads)
+            prediction = trial.load_model(record.fold).predict(X_test, context.n_threads)
             if trial.name in weights:
                 both.add(prediction, weights[trial.name] / len(trial.folds))
             if trial.name == best.name:
                 single.add(prediction, 1 / len(trial.folds))
-    task = task_of(dataset)
-    untuned = predict_untuned_lightgbm(task, np.asarray(dataset.X), np.asarray(dataset.y), X_test, n_threads)
-    answers = {
-        "ensemble": both.result().mean,
-        "best_single": single.result().mean,
-        "untuned_lightgbm": untuned,
-    }
+    answers = {"ensemble": both.result().mean, "best_single": single.result().mean}
+    X, y = np.asarray(dataset.X), np.asarray(dataset.y)
+    untuned = predict_untuned_lightgbm(task_of(dataset), X, y, X_test, context)
+    if untuned is not None:
+        answers["untuned_lightgbm"] = untuned
     return {who: score_all(y_test, P, dataset.problem_type) for who, P in answers.items()}
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import time
+
 import lightgbm
 import numpy as np
 
-from models.base import Task
+from models.base import FitContext, Task
 
 # Below this many rows x outputs a tree is too small to share: threads that wait for each other at every split
 # cost more than they bring, and ten times more when another process holds one of the cores.
 ONE_THREAD_BELOW = 1_000_000
 
 
+class _TooLateError(Exception):
+    """The deadline came before the last round."""
+
+
 def predict_untuned_lightgbm(
-    task: Task, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, n_threads: int = 1
-) -> np.ndarray:
+    task: Task, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, context: FitContext
+) -> np.ndarray | None:
     """Fit LightGBM with the library's own parameters and predict other rows.
 
+    Returns: predictions, or None where the deadline came first: a baseline cut short is none.
     Shape: X (n_samples, n_features), y (n_samples,), X_test (n_test, n_features) -> (n_test, n_outputs).
     """
-    if len(X) * task.n_outputs < ONE_THREAD_BELOW:
-        n_threads = 1
+    n_threads = context.n_threads if len(X) * task.n_outputs >= ONE_THREAD_BELOW else 1
     objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[
         task.problem_type
     ]
@@ -35,7 +41,16 @@ def predict_untuned_lightgbm(
         params["num_class"] = task.n_outputs
     categorical = [i for i, n in enumerate(task.cardinalities) if n]
     rows = lightgbm.Dataset(np.asarray(X), y, categorical_feature=categorical or "auto")
-    out = np.asarray(lightgbm.train(params, rows).predict(np.asarray(X_test), num_threads=n_threads))
+
+    def stop_late(_env: lightgbm.callback.CallbackEnv) -> None:
+        if context.deadline is not None and time.monotonic() > context.deadline:
+            raise _TooLateError
+
+    try:
+        model = lightgbm.train(params, rows, callbacks=[stop_late])
+    except _TooLateError:
+        return None
+    out = np.asarray(model.predict(np.asarray(X_test), num_threads=n_threads))
     if task.problem_type == "binary":
         return np.column_stack([1 - out, out])
     return out.reshape(len(X_test), -1)

@@ -14,12 +14,15 @@ from data.metrics import Metric, get_metric
 from ensembles.build import build_ensemble, count_test_look, summary
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
+from models.base import FitContext
 from models.trials import read_trials
 from tuning.budget import Budget
 from tuning.recorder import TrialProgress
 from tuning.report import leaderboard, write_figures
 from tuning.runs import Run
 from tuning.sweep import Plan, Sweep, plan_sweep, run_sweep
+
+WRITING_S = 2.0
 
 
 def run_job(
@@ -46,7 +49,7 @@ def run_job(
     try:
         _check_failures(sweep, plan.config)
         if not sweep.interrupted:
-            result |= build_model(run, plan.config)
+            result |= build_model(run, plan.config, budget)
     except TrainingError as error:
         run.write_result(result | {"error": str(error)})
         raise
@@ -64,16 +67,21 @@ def run_job(
     return result
 
 
-def build_model(run: Run, config: JobConfig) -> dict[str, Any]:
+def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> dict[str, Any]:
     """Build the ensemble of a run's finished trials, register it, draw the figures.
+
+    Args:
+        run: A run with finished trials.
+        config: Its configuration.
+        budget: The job's time, if it has any left to keep to.
 
     Returns: the model's part of result.json.
     Raises: TrainingError: no trial finished every fold.
     """
     metric = _metric(config, run)
-    n_threads = len(os.sched_getaffinity(0))
+    context = FitContext(n_threads=len(os.sched_getaffinity(0)), deadline=_deadline(budget))
     facts = {"name": config.name, "run": run.name, "seed": config.seed, "created": time.time()}
-    ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, n_threads)
+    ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, context)
     looks = count_test_look(run.path) if ensemble.test else 0
     weights = {m.trial.name: m.weight for m in ensemble.members}
     version = Registry(config.registry).register(str(config.name), run.bundle)
@@ -95,6 +103,13 @@ def build_model(run: Run, config: JobConfig) -> dict[str, Any]:
         ],
         "leaderboard": rows,
     }
+
+
+def _deadline(budget: Budget | None) -> float | None:
+    """time.monotonic() at which work that can be left out ends."""
+    if budget is None or budget.total_s is None:
+        return None
+    return time.monotonic() + budget.total_s - budget.elapsed_s() - WRITING_S
 
 
 def _metric(config: JobConfig, run: Run) -> Metric:

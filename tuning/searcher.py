@@ -257,11 +257,9 @@ class FamilySearcher(Searcher):
         return sum(max(p.spent_s, usual) if p.outcome is None else p.spent_s for p in mine)
 
     def _whole_s(self, family: str) -> list[float]:
-        return [
-            p.spent_s
-            for p in self.proposals.values()
-            if p.family == family and p.outcome is TrialState.COMPLETE
-        ]
+        """Seconds of a whole trial, from each trial of the family that has finished a fold."""
+        mine = [p for p in self.proposals.values() if p.family == family and p.scores]
+        return [p.spent_s * self.n_folds / len(p.scores) for p in mine]
 
     def _fits(self, family: str, left_s: float) -> bool:
         """Whether a whole trial of the family, as long as its shortest so far, ends in time."""
