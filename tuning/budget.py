@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-ENSEMBLE_SHARE = 0.1
-MIN_RESERVE_S = 8.0
-MAX_RESERVE_S = 60.0
+# Share of the budget, and least and most seconds, kept for what comes after the search: without test rows
+# selection and writing only; with them every member predicts, and the baseline is trained.
+RESERVE = (0.05, 3.0, 30.0)
+RESERVE_WITH_TEST = (0.1, 5.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,20 @@ class Budget:
     Attributes:
         start: time.time() when the command began.
         total_s: Seconds of the whole command; None: no limit.
+        has_test: Whether withheld rows will be scored at the end.
     """
 
     start: float
     total_s: float | None = None
+    has_test: bool = False
 
     @property
     def reserve_s(self) -> float:
         """Seconds kept for the ensemble, its scores and the end of tracking."""
         if self.total_s is None:
             return 0.0
-        return min(max(ENSEMBLE_SHARE * self.total_s, MIN_RESERVE_S), MAX_RESERVE_S, 0.5 * self.total_s)
+        share, least, most = RESERVE_WITH_TEST if self.has_test else RESERVE
+        return min(max(share * self.total_s, least), most, 0.5 * self.total_s)
 
     @property
     def search_end(self) -> float | None:

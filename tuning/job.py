@@ -39,8 +39,8 @@ def run_job(
     Returns: what result.json holds; an interrupted job has no model, which can be built from its run later.
     Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
     """
-    budget = Budget(started, config.search.time_budget_s)
     plan = plan_sweep(config)
+    budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
     on_plan(plan)
     sweep = run_sweep(plan, budget, console)
     searched = budget.elapsed_s()

@@ -100,6 +100,7 @@ class FamilySearcher(Searcher):
         self.proposals: dict[int, Proposal] = {}
         self._by_ray_id: dict[str, int] = {}
         self._queue = _interleave(self.spaces)
+        self._whole_search_s: float | None = None
         self._studies = {
             family: optuna.create_study(
                 storage=setup.storage,
@@ -119,6 +120,8 @@ class FamilySearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config, None to be asked again later, or FINISHED."""
         number = len(self.proposals)
+        if self._whole_search_s is None:
+            self._whole_search_s = self.budget.left_s()
         if self.num_trials is not None and number >= self.num_trials:
             return Searcher.FINISHED
         if self.lag is not None:
@@ -242,10 +245,9 @@ class FamilySearcher(Searcher):
 
     def _limit_s(self) -> float | None:
         """Longest time one trial may take: its family's fair share of what the slots have together."""
-        if self.budget.search_end is None:
+        if self.budget.total_s is None or self._whole_search_s is None:
             return None
-        whole = self.budget.search_end - self.budget.start
-        return whole * min(1.0, self.slots / len(self.spaces))
+        return self._whole_search_s * min(1.0, self.slots / len(self.spaces))
 
     def _count(self, family: str) -> int:
         return sum(p.family == family for p in self.proposals.values())

@@ -63,8 +63,9 @@ class FoldTrainable(tune.Trainable):
         return True
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        self.started = time.time()
         self.family, self.params, self.seed = config["family"], config["params"], config["seed"]
+        self.model = get_family(self.family)  # the worker's first import of a library is not the trial's time
+        self.started = time.time()
         self.path = self.data.trials / trial_name(config["number"], self.family)
         self.scores: list[float] = []
         ends = [self.data.search_end, self.started + config["limit_s"] if config["limit_s"] else None]
@@ -84,9 +85,8 @@ class FoldTrainable(tune.Trainable):
         context = FitContext(data.n_threads, data.device, self.seed + fold, share)
         val = np.asarray(data.folds) == fold
         rows = Fold(data.X[~val], data.y[~val], data.X[val], data.y[val])
-        family = get_family(self.family)
         fit_start = time.time()
-        model = family.fit(self.params, data.task, rows, context)
+        model = self.model.fit(self.params, data.task, rows, context)
         fit_s = time.time() - fit_start
         prediction = model.predict(rows.X_val, data.n_threads)
         value = score(data.metric, rows.y_val, prediction.mean)

@@ -136,7 +136,7 @@ def test_no_trial_is_proposed_that_cannot_end_in_time(tmp_path):
     searcher.on_trial_result("0", {"score": 1.0, "n_folds": 1, "spent_s": 30.0})
     searcher.on_trial_result("0", {"score": 1.0, "n_folds": 2, "spent_s": 60.0})
     searcher.on_trial_complete("0", {"score": 1.0, "n_folds": 3, "spent_s": 90.0})
-    assert config["limit_s"] == pytest.approx(searcher.budget.search_end - searcher.budget.start)
+    assert config["limit_s"] == pytest.approx(57, abs=1)
     assert searcher.suggest("1") == Searcher.FINISHED
 
 
