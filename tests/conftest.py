@@ -19,12 +19,12 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_"
 FAMILIES = ("lightgbm", "xgboost", "dnn", "mc_dropout", "bnn")
 
 
-def tabularay(*arguments, cwd, check=True, timeout=300):
+def tabularay(*arguments, cwd, check=True, timeout=300, environment=ENVIRONMENT):
     """Run the command as a user would, from a folder of their own."""
     done = subprocess.run(
         [sys.executable, "-m", "cli", *map(str, arguments)],
         cwd=cwd,
-        env=ENVIRONMENT,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -1,10 +1,13 @@
 """The main job as a user does it, for each problem type: tune, read the run, predict, serve, query."""
 
 import json
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -166,9 +169,7 @@ class served:  # noqa: N801 - reads as a statement
     """`tabularay serve` for the length of a block; stopped by its own handle, as Ctrl-C would."""
 
     def __init__(self, model, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-m", "cli", "serve", model, "--port", str(port), "--json"]
         self.process = subprocess.Popen(
             command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
@@ -273,3 +274,51 @@ def wait_until(condition, seconds=120):
         if time.monotonic() > end:
             pytest.fail("waited too long")
         time.sleep(0.1)
+
+
+def test_a_running_cluster_runs_the_trials_and_stays_up(tmp_path):
+    binary_table().to_csv(tmp_path / "t.csv", index=False)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    environment = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPATH"} | token
+    address = f"127.0.0.1:{free_port()}"
+    ray = Path(sys.executable).with_name("ray")
+    head = [ray, "start", "--head", "--block", f"--port={address.rpartition(':')[2]}", "--num-cpus=2"]
+    log, sessions = (tmp_path / "ray.log").open("w"), short_folder()
+    with subprocess.Popen(
+        [*head, "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={sessions}"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=log,
+        stderr=log,
+    ) as cluster:
+        try:
+            wait_until(lambda: "Ray runtime started" in (tmp_path / "ray.log").read_text())
+            job = ["data.source=t.csv", "data.target=target", "families=lightgbm", "search.num_trials=2"]
+            where = ["cluster=running", f"cluster.address={address}", "tracking=none", "--json"]
+            done = tabularay("tune", *job, *where, cwd=tmp_path, environment=ENVIRONMENT | token)
+            assert json.loads(done.stdout)["n_completed"] == 2
+            assert cluster.poll() is None
+            found = [
+                p for p in tmp_path.glob("r*/**/*") if p.is_file() and token["RAY_AUTH_TOKEN"] in read(p)
+            ]
+            assert found == []
+        finally:
+            cluster.terminate()
+            cluster.wait(60)
+            log.close()
+            shutil.rmtree(sessions, ignore_errors=True)
+
+
+def read(path):
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def short_folder():
+    """Ray's sockets need a short path."""
+    return tempfile.mkdtemp(prefix="ray", dir="/tmp")
