@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+APT := $(SUDO) sh -c 'apt-get update -qq && apt-get install -y -qq --reinstall "$$0"'
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help demo test lint bench install clean lock
@@ -17,8 +19,10 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11"; exit 1; }
 	@echo "Installing into $(VENV) (once, about two minutes) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { $(APT) python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -c "import lightgbm" 2>/dev/null || $(APT) libgomp1
+	@$(BIN)/python -c "import lightgbm" || { echo "LightGBM needs the system library libgomp1"; exit 1; }
 	@touch $@
 
 demo: $(READY)

@@ -39,9 +39,8 @@ def line(source: str, target: str, budget: float) -> str:
     """Run one job with a fifth of the rows withheld; its figures in a line."""
     result = run(source, target, budget)
     metric, seconds = result["metric"], result["seconds"]
-    scores = [
-        result["scores"]["test"][who][metric] for who in ("ensemble", "best_single", "untuned_lightgbm")
-    ]
+    test, who = result["scores"]["test"], ("ensemble", "best_single", "untuned_lightgbm")
+    scores = [test[w][metric] if w in test else float("nan") for w in who]
     overhead = result["overhead_s_per_trial"]
     return (
         f"{Path(source).name:<28} {metric:<9} {' '.join(f'{s:>10.5g}' for s in scores)} {result['n_trials']:>6} "
