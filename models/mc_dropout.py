@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from models.dnn import MLPParams
-from models.networks import MLP, TabularNetwork
-from models.neural import NetworkModel
+from models.dnn import MLPModel, MLPParams
+from models.networks import TabularNetwork
 from models.storage import Meta
 
 
@@ -29,7 +26,7 @@ class MCDropoutParams(MLPParams):
     beta: float = Field(0.5, ge=0, le=1)
 
 
-class MCDropout(NetworkModel):
+class MCDropout(MLPModel):
     """One fitted fold; regression learns mean and variance of the target.
 
     The masks are drawn once, from the seed of the fit, and are the same for every row: equal rows get equal
@@ -46,13 +43,9 @@ class MCDropout(NetworkModel):
         # RandomState's stream is frozen by numpy's policy; a Generator's or torch's may change.
         noise = np.random.RandomState(meta.extra["seed"])
         keep = 1 - meta.params["dropout"]
-        shapes = [(meta.params["n_draws"], 1, linear.out_features) for linear in network.body.linears]
+        shapes = [(meta.params["n_draws"], 1, len(linear.bias)) for linear in network.body.linears]
         kept = [noise.random_sample(shape) < keep for shape in shapes]
         self.masks = [torch.tensor(mask / keep, dtype=torch.float32) for mask in kept]
-
-    @classmethod
-    def _body(cls, params: dict[str, Any], sizes: list[int]) -> MLP:
-        return MLP(sizes, params["activation"], params["normalization"] == "batch_norm", params["dropout"])
 
     def _outputs(self, X: Tensor) -> Tensor:
         h = self.network.embed(*self.network.preprocessing(X))

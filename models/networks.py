@@ -1,6 +1,6 @@
-"""The parts networks are made of: preprocessing, embeddings, plain and Bayesian layers.
+"""The body of a plain network, and the network around it.
 
-Shape symbols: B rows, F numbers, C categories, K draws.
+Shape symbols: B rows, M members, K draws.
 """
 
 from __future__ import annotations
@@ -14,122 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "mish": nn.Mish}
-CLIP = 3.0
+from models.embeddings import Preprocessing
 
-
-class Preprocessing(nn.Module):
-    """Scale numbers, flag missing ones, and turn category codes into embedding slots.
-
-    Numbers: (x - median) / interquartile range, then a smooth clip to (-3, 3); missing becomes 0, and a flag
-    where the column had missing values in training. A column that is mostly one value has no interquartile
-    range; there it is the distance from that value that three in four of the others stay below.
-    Categories: each has a slot, plus one per column for a missing or unseen value. Everything is a buffer, so
-    an exported graph takes raw rows.
-
-    Shape: X (B, n_features) -> numbers (B, F + n_flags), slots int64 (B, C).
-    Source: Holzmüller et al. 2024, arXiv 2407.04491, appendix A.1 (robust scale and smooth clip; without an
-        interquartile range the paper takes half the range, which one outlier can stretch).
-    """
-
-    def __init__(self, cardinalities: Sequence[int], center: Tensor, factor: Tensor, flagged: Tensor):
-        super().__init__()
-        sizes = torch.tensor([size for size in cardinalities if size], dtype=torch.int64)
-        is_number = torch.tensor([size == 0 for size in cardinalities])
-        self.register_buffer("numeric", torch.nonzero(is_number).flatten(), persistent=False)
-        self.register_buffer("categorical", torch.nonzero(~is_number).flatten(), persistent=False)
-        self.register_buffer("missing_slots", sizes, persistent=False)
-        self.register_buffer("offsets", (sizes + 1).cumsum(0) - sizes - 1, persistent=False)
-        self.register_buffer("center", center)
-        self.register_buffer("factor", factor)
-        self.register_buffer("flagged", flagged)
-        self.n_slots = int((sizes + 1).sum())
-
-    @classmethod
-    def fit(cls, X: np.ndarray, cardinalities: Sequence[int]) -> Preprocessing:
-        """Measure the numbers of the training rows; a constant or empty column becomes 0 everywhere."""
-        numbers = X[:, [size == 0 for size in cardinalities]].astype(np.float64)
-        seen = np.isfinite(numbers)
-        stats = [_center_and_factor(column[mask]) for column, mask in zip(numbers.T, seen.T, strict=True)]
-        center, factor = np.array(stats, dtype=np.float32).reshape(-1, 2).T
-        flagged = np.flatnonzero(~seen.all(axis=0) & seen.any(axis=0))
-        return cls(cardinalities, torch.tensor(center), torch.tensor(factor), torch.tensor(flagged))
-
-    @property
-    def n_numbers(self) -> int:
-        """Numbers F, without flags."""
-        return len(self.center)
-
-    def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
-        raw = X[:, self.numeric]
-        scaled = ((raw - self.center) * self.factor).clamp(-1e6, 1e6)
-        clipped = scaled / torch.sqrt(1 + (scaled / CLIP) ** 2)
-        numbers = torch.where(torch.isnan(clipped), 0.0, clipped)
-        flags = torch.isnan(raw[:, self.flagged]).to(numbers.dtype)
-        codes = X[:, self.categorical]
-        slots = torch.where(torch.isnan(codes), self.missing_slots.to(codes.dtype), codes)
-        return torch.cat([numbers, flags], dim=1), slots.to(torch.int64) + self.offsets
-
-
-def _center_and_factor(values: np.ndarray) -> tuple[float, float]:
-    if not len(values):
-        return 0.0, 0.0
-    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
-    if q3 > q1:
-        return median, 1 / (q3 - q1)
-    distances = np.abs(values[values != median] - median)
-    return median, 1 / np.quantile(distances, 0.75) if len(distances) else 0.0
-
-
-class PeriodicEmbedding(nn.Module):
-    """Each number as itself and `d_out - 1` learned mixtures of cosines of it (PBLD).
-
-    Shape: (B, F) -> (B, F * d_out).
-    Source: Holzmüller et al. 2024, arXiv 2407.04491, section 3 (hidden width 16, output 4, as there).
-    """
-
-    def __init__(self, n_numbers: int, frequency_scale: float, d_hidden: int = 16, d_out: int = 4):
-        super().__init__()
-        self.d_out = d_out
-        self.frequency = nn.Parameter(torch.randn(n_numbers, d_hidden) * frequency_scale * 2 * math.pi)
-        self.phase = nn.Parameter((torch.rand(n_numbers, d_hidden) * 2 - 1) * math.pi)
-        bound = 1 / math.sqrt(d_hidden)
-        self.weight = nn.Parameter((torch.rand(n_numbers, d_hidden, d_out - 1) * 2 - 1) * bound)
-        self.bias = nn.Parameter((torch.rand(n_numbers, d_out - 1) * 2 - 1) * bound)
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """See the class."""
-        x = numbers.T.unsqueeze(2)
-        waves = torch.cos(x * self.frequency.unsqueeze(1) + self.phase.unsqueeze(1))
-        mixed = torch.baddbmm(self.bias.unsqueeze(1), waves, self.weight)
-        return torch.cat([x, mixed], dim=2).transpose(0, 1).flatten(1)
-
-
-class CategoryEmbedding(nn.Module):
-    """One vector per slot, all columns in one table.
-
-    Shape: slots (B, C) -> (B, C * d_out).
-    """
-
-    def __init__(self, n_slots: int, d_out: int):
-        super().__init__()
-        self.table = nn.Parameter(torch.randn(n_slots, d_out) / math.sqrt(d_out))
-
-    def forward(self, slots: Tensor) -> Tensor:
-        """See the class."""
-        return functional.embedding(slots, self.table).flatten(1)
-
-    @torch.no_grad()
-    def fill_unseen(self, slots: Tensor, starts: Sequence[int]) -> None:
-        """Give slots that no training row has the mean vector of their column over the training rows.
-
-        Shape: slots (n_train, C), as in training; starts (C,): first slot of each column.
-        """
-        counts = torch.bincount(slots.flatten(), minlength=len(self.table)).to(self.table.dtype)
-        for start, stop in pairwise([*starts, len(self.table)]):
-            part, count = self.table[start:stop], counts[start:stop]
-            part[count == 0] = count @ part / count.sum()
+ACTIVATIONS = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "mish": functional.mish,
+    "selu": functional.selu,
+}
 
 
 def dropout_mask(h: Tensor, rate: float) -> Tensor:
@@ -143,118 +36,114 @@ def dropout_mask(h: Tensor, rate: float) -> Tensor:
     return kept.to(h.dtype).mul_(256 / (256 - dropped))
 
 
-class MLP(nn.Module):
-    """Blocks of linear, batch normalisation (optional), activation and dropout, then a linear output.
+class ScaledLinear(nn.Module):
+    """A linear layer whose weights have unit spread and are divided by the square root of its inputs.
 
-    Shape: (B, d_in) -> (B, d_out); with masks, one (K, 1, width) per block -> (K, B, d_out).
+    So one learning rate suits layers of every width.
+
+    Shape: (..., d_in) -> (..., d_out).
+    Source: Jacot et al. 2018, arXiv 1806.07572 (neural tangent parametrisation), as in RealMLP.
     """
 
-    def __init__(self, sizes: Sequence[int], activation: str, batch_norm: bool, dropout: float):
+    def __init__(self, d_in: int, d_out: int):
         super().__init__()
-        pairs = list(pairwise(sizes[:-1]))
-        self.linears = nn.ModuleList(nn.Linear(d_in, d_out) for d_in, d_out in pairs)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(d_out) for _, d_out in pairs) if batch_norm else None
-        self.activation = ACTIVATIONS[activation]()
+        self.weight = nn.Parameter(torch.randn(d_in, d_out))
+        self.bias = nn.Parameter(torch.zeros(d_out))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """See the class."""
+        rows = h.reshape(-1, h.shape[-1])
+        out = torch.addmm(self.bias, rows, self.weight, alpha=1 / math.sqrt(len(self.weight)))
+        return out.view(*h.shape[:-1], -1)
+
+    @torch.no_grad()
+    def fit(self, h: Tensor) -> Tensor:
+        """Set the spread of each output over the rows to 1, and its zero to a random mixture of five rows.
+
+        Shape: h (n, d_in) -> (n, d_out).
+        Source: Holzmüller et al. 2024, arXiv 2407.04491, appendix A.2 ("he+5" biases, data-driven weights).
+        """
+        out = h @ self.weight / math.sqrt(len(self.weight))
+        spread = out.std(dim=0, correction=0).clamp_min(1e-6)
+        self.weight.div_(spread)
+        out = out / spread
+        rows = torch.randint(len(h), (5, out.shape[1]), device=h.device)
+        shares = torch.empty(rows.shape, device=h.device).exponential_()
+        self.bias.copy_(-(out.gather(0, rows) * shares).sum(dim=0) / shares.sum(dim=0))
+        return out + self.bias
+
+
+class ParametricActivation(nn.Module):
+    """A mixture of an activation and the identity, its share learned per unit and 1 at the start.
+
+    Shape: (..., width) -> (..., width).
+    Source: Holzmüller et al. 2024, arXiv 2407.04491, section 3.
+    """
+
+    def __init__(self, name: str, width: int):
+        super().__init__()
+        self.fn = ACTIVATIONS[name]
+        self.share = nn.Parameter(torch.ones(width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """See the class."""
+        return torch.lerp(h, self.fn(h), self.share)
+
+
+class MLP(nn.Module):
+    """Members that share their hidden layers; each has its own scaling of the inputs and its own output layer.
+
+    A block is a linear layer, batch normalisation (optional), activation and dropout. One member is a plain
+    network with RealMLP's scaling layer; with more, scalings start at random signs, which makes the members
+    differ, and each learns on its own loss.
+
+    Shape: (B, d_in) -> (M, B, d_out); one member with masks, one (K, 1, width) per block -> (K, B, d_out).
+    Source: Holzmüller et al. 2024, arXiv 2407.04491 (RealMLP); Gorishniy et al. 2024, arXiv 2410.24210
+        (TabM-mini, whose weights it parametrises as RealMLP does).
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], activation: str, batch_norm: bool, dropout: float, n_members: int = 1
+    ):
+        super().__init__()
+        signs = torch.randint(0, 2, (n_members, sizes[0])) * 2.0 - 1
+        self.scale = nn.Parameter(signs if n_members > 1 else torch.ones(1, sizes[0]))
+        self.linears = nn.ModuleList(ScaledLinear(d_in, d_out) for d_in, d_out in pairwise(sizes[:-1]))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(d_out) for d_out in sizes[1:-1]) if batch_norm else None
+        self.activations = nn.ModuleList(ParametricActivation(activation, width) for width in sizes[1:-1])
         self.dropout = dropout
-        self.output = nn.Linear(sizes[-2], sizes[-1])
+        self.weight = nn.Parameter(torch.zeros(n_members, sizes[-2], sizes[-1]))
+        self.bias = nn.Parameter(torch.zeros(n_members, 1, sizes[-1]))
 
     def forward(self, h: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
         """See the class; without masks, dropout is active in training mode only."""
+        h = h * self.scale.unsqueeze(1)
         for index, linear in enumerate(self.linears):
             h = linear(h)
             if self.norms is not None:
                 h = self.norms[index](h.flatten(0, -2)).view_as(h)
-            h = self.activation(h)
+            h = self.activations[index](h)
             if masks is not None:
                 h = h * masks[index]
             elif self.training and self.dropout:
                 h = h * dropout_mask(h, self.dropout)
-        return self.output(h)
-
-
-class BayesianLinear(nn.Module):
-    """A linear layer whose weights are independent Gaussians, learned by variational inference.
-
-    Shape: (B, d_in) -> (B, d_out).
-    Source: Blundell et al. 2015, arXiv 1505.05424 (mean-field Gaussian, closed-form KL); Kingma et al. 2015,
-        arXiv 1506.02557 (local reparameterisation: the noise is drawn per output, not per weight). The prior's
-        variance is prior_scale**2 / d_in, so that layers of every width start out alike.
-    """
-
-    def __init__(self, d_in: int, d_out: int, prior_scale: float, init_scale: float):
-        super().__init__()
-        self.prior_std = prior_scale / math.sqrt(d_in)
-        start = math.log(math.expm1(init_scale * self.prior_std))
-        self.mean = nn.Parameter(torch.empty(d_out, d_in))
-        self.rho = nn.Parameter(torch.full((d_out, d_in), start))
-        self.bias_mean = nn.Parameter(torch.zeros(d_out))
-        self.bias_rho = nn.Parameter(torch.full((d_out,), start))
-        nn.init.kaiming_uniform_(self.mean, a=math.sqrt(5))
-
-    def forward(self, h: Tensor) -> Tensor:
-        """A fresh draw per row in training; the mean weights otherwise."""
-        mean = functional.linear(h, self.mean, self.bias_mean)
-        if not self.training:
-            return mean
-        std, bias_std = functional.softplus(self.rho), functional.softplus(self.bias_rho)
-        variance = functional.linear(h * h, std * std, bias_std * bias_std)
-        return mean + torch.sqrt(variance + 1e-12) * torch.randn_like(mean)
-
-    def kl(self) -> Tensor:
-        """KL divergence of the weights from the prior, summed, in nats."""
-        return sum(
-            _gaussian_kl(mean, functional.softplus(rho), self.prior_std)
-            for mean, rho in ((self.mean, self.rho), (self.bias_mean, self.bias_rho))
-        )
+        return torch.matmul(h, self.weight / math.sqrt(self.weight.shape[1])) + self.bias
 
     @torch.no_grad()
-    def sample(self, noise: np.random.RandomState, n_draws: int) -> tuple[Tensor, Tensor]:
-        """Draw weights.
+    def fit(self, h: Tensor) -> None:
+        """Fit the hidden layers' starting weights to embedded training rows, see ScaledLinear.fit.
 
-        Shape: weights (K, d_in, d_out), biases (K, 1, d_out).
+        Shape: h (n, d_in).
         """
-        d_out, d_in = self.mean.shape
-        weights = torch.tensor(noise.standard_normal((n_draws, d_out, d_in)), dtype=self.mean.dtype)
-        biases = torch.tensor(noise.standard_normal((n_draws, 1, d_out)), dtype=self.mean.dtype)
-        weights = self.mean + weights * functional.softplus(self.rho)
-        return weights.transpose(1, 2), self.bias_mean + biases * functional.softplus(self.bias_rho)
-
-
-def _gaussian_kl(mean: Tensor, std: Tensor, prior_std: float) -> Tensor:
-    ratio = std / prior_std
-    return (0.5 * (ratio.square() + (mean / prior_std).square() - 1) - torch.log(ratio)).sum()
-
-
-class BayesianMLP(nn.Module):
-    """Bayesian linear layers with activations between them.
-
-    Shape: (B, d_in) -> (B, d_out); with weights, one pair per layer as BayesianLinear.sample -> (K, B, d_out).
-    """
-
-    def __init__(self, sizes: Sequence[int], activation: str, prior_scale: float, init_scale: float):
-        super().__init__()
-        self.layers = nn.ModuleList(
-            BayesianLinear(d_in, d_out, prior_scale, init_scale) for d_in, d_out in pairwise(sizes)
-        )
-        self.activation = ACTIVATIONS[activation]()
-
-    def forward(self, h: Tensor, weights: Sequence[tuple[Tensor, Tensor]] | None = None) -> Tensor:
-        """See the class."""
-        for index, layer in enumerate(self.layers):
-            if index:
-                h = self.activation(h)
-            h = layer(h) if weights is None else torch.matmul(h, weights[index][0]) + weights[index][1]
-        return h
-
-    def kl(self) -> Tensor:
-        """KL divergence of all weights from their priors, in nats."""
-        return sum(layer.kl() for layer in self.layers)
+        h = h * self.scale[torch.randint(len(self.scale), (len(h),), device=h.device)]
+        for linear, activation in zip(self.linears, self.activations, strict=True):
+            h = activation(linear.fit(h))
 
 
 class TabularNetwork(nn.Module):
     """Preprocessing, embeddings and a body; outputs are logits, or values in units of the target's spread.
 
-    Shape: X (B, n_features) -> (B, d_out).
+    Shape: X (B, n_features) -> (M, B, d_out).
 
     Attributes:
         target_center, target_spread: What a regression output is scaled by; 0 and 1 for classes.

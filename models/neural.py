@@ -14,10 +14,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.networks import CategoryEmbedding, PeriodicEmbedding, Preprocessing, TabularNetwork
+from models.embeddings import CategoryEmbedding, PeriodicEmbedding, Preprocessing
+from models.losses import cross_entropy, gaussian_nll, mean_cross_entropy, mean_squared_error, squared_error
+from models.networks import TabularNetwork
 from models.params import Params, check
 from models.storage import Meta, damaged, load_arrays, load_meta, save_arrays, save_meta
-from models.training import Loss, Plan, Rows, gaussian_nll, isolated, squared_error, threads, train
+from models.training import Loss, Plan, Rows, isolated, threads, train
+from models.weights import class_weights
 
 CHUNK_FLOATS = 2**22
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -38,7 +41,10 @@ class NetworkParams(Params):
         lr: Peak learning rate.
         batch_size: Rows per step at most; small tables use fewer, down to 8, so that an epoch has 32 steps.
         epochs: Passes over the training rows at most.
-        patience: Epochs without a better validation loss that end the fit.
+        n_cycles: Cycles of the learning rate, each twice as long as the one before; a whole cycle without a better
+            validation loss ends the fit.
+        patience: Epochs without a better validation loss that end the fit before; null: only a cycle does.
+        class_weight: "balanced" gives every class the same weight, which distorts probabilities; null none.
     """
 
     SYNONYMS: ClassVar[dict[str, str]] = {
@@ -49,7 +55,8 @@ class NetworkParams(Params):
         "n_epochs": "epochs",
         "max_epochs": "epochs",
         "dropout_rate": "dropout",
-        "norm": "normalization",
+        "normalization": "batch_norm",
+        "k": "n_members",
     }
 
     n_blocks: int = Field(3, ge=1, le=16)
@@ -57,7 +64,7 @@ class NetworkParams(Params):
     hidden_dims: tuple[Width, ...] | None = Field(
         None, min_length=1, max_length=16, description="null or a list of 1 to 16 widths, each 1 to 4096"
     )
-    activation: Literal["relu", "gelu", "silu", "mish"] = "silu"
+    activation: Literal["relu", "gelu", "silu", "mish", "selu"] = "mish"
     num_embedding: Literal["periodic", "none"] = "periodic"
     frequency_scale: float = Field(0.3, gt=0, le=10)
     d_category: int = Field(8, ge=1, le=256)
@@ -65,13 +72,16 @@ class NetworkParams(Params):
     lr: float = Field(3e-3, gt=0, le=1)
     batch_size: int = Field(512, ge=2, le=65_536)
     epochs: int = Field(40, ge=1, le=10_000)
-    patience: int = Field(10, ge=1, le=10_000)
+    n_cycles: int = Field(4, ge=1, le=8)
+    patience: int | None = Field(None, ge=1, le=10_000)
+    class_weight: Literal["balanced"] | None = Field(None, description="null or balanced")
 
 
 class NetworkModel(Model):
     """A fitted network; a family gives its parameters, its body, its losses and its outputs."""
 
     kind: ClassVar[type[NetworkParams]]
+    lr_factors: ClassVar[dict[str, float]] = {}
 
     def __init__(self, network: TabularNetwork, meta: Meta):
         self.network = network.eval().requires_grad_(False)
@@ -79,29 +89,34 @@ class NetworkModel(Model):
         self.history = meta.history
 
     @classmethod
+    @classmethod
     @abstractmethod
     def _body(cls, params: dict[str, Any], sizes: list[int]) -> nn.Module:
         """Layers from the embedded inputs to the outputs; sizes are their widths, both ends included."""
 
     def _outputs(self, X: Tensor) -> Tensor:
-        """Outputs of rows: (K, B, d_out), one draw where the family has none."""
-        return self.network(X).unsqueeze(0)
+        """Outputs of rows: (K, B, d_out), one per member or draw."""
+        return self.network(X)
 
     @classmethod
-    def _losses(cls, params: dict[str, Any], task: Task) -> tuple[Loss, Loss]:
+    def _initialise(cls, network: TabularNetwork, rows: Rows) -> None:
+        """Fit starting weights to training rows; by default nothing is."""
+
+    @classmethod
+    def _losses(cls, params: dict[str, Any], task: Task, class_weights: Tensor | None) -> tuple[Loss, Loss]:
         """Loss trained on, and loss of the validation rows; two outputs stand for mean and log-variance."""
         if not task.is_regression:
-            return nn.functional.cross_entropy, nn.functional.cross_entropy
+            return (
+                partial(cross_entropy, class_weights=class_weights),
+                partial(mean_cross_entropy, class_weights=class_weights),
+            )
         if not cls.has_draws:
-            return squared_error, squared_error
+            return squared_error, mean_squared_error
         return partial(gaussian_nll, beta=params["beta"]), gaussian_nll
 
     @classmethod
     def _penalty(
-        cls,
-        params: dict[str, Any],
-        network: TabularNetwork,
-        n_train: int,
+        cls, params: dict[str, Any], network: TabularNetwork, n_train: int
     ) -> Callable[[float], Tensor] | None:
         """Term added to the training loss, see Plan."""
         return None
@@ -123,7 +138,8 @@ class NetworkModel(Model):
             network.to(context.device)
             rows = _rows(network, fold.X_train, fold.y_train, task)
             val = _rows(network, fold.X_val, fold.y_val, task)
-            loss, val_loss = cls._losses(params, task)
+            cls._initialise(network, rows)
+            loss, val_loss = cls._losses(params, task, _class_weights(params, rows.y, task))
             plan = Plan(
                 family=cls.key,
                 optimizer=params["optimizer"],
@@ -131,10 +147,12 @@ class NetworkModel(Model):
                 weight_decay=params.get("weight_decay", 0.0),
                 batch_size=params["batch_size"],
                 epochs=params["epochs"],
+                n_cycles=params["n_cycles"],
                 patience=params["patience"],
                 loss=loss,
                 val_loss=val_loss,
                 penalty=cls._penalty(params, network, len(rows)),
+                lr_factors=cls.lr_factors,
             )
             history = train(network, rows, val, plan, context)
             network.fill_unseen(rows.slots)
@@ -165,7 +183,8 @@ class NetworkModel(Model):
 
     def _chunks(self, X: np.ndarray) -> Iterator[Tensor]:
         widths = self.meta.params["hidden_dims"] or [self.meta.params["d_block"]]
-        size = max(1, CHUNK_FLOATS // (max(widths) * self.meta.params.get("n_draws", 1)))
+        n_answers = self.meta.params.get("n_draws", 1) * self.meta.params.get("n_members", 1)
+        size = max(1, CHUNK_FLOATS // (max(widths) * n_answers))
         starts = range(0, max(len(X), 1), size)
         return (torch.tensor(X[start : start + size], dtype=torch.float32) for start in starts)
 
@@ -207,3 +226,8 @@ def _rows(network: TabularNetwork, X: np.ndarray, y: np.ndarray, task: Task) -> 
     if task.is_regression:
         target = ((target - network.target_center) / network.target_spread).float()
     return Rows(numbers, slots, target)
+
+
+def _class_weights(params: dict[str, Any], y: Tensor, task: Task) -> Tensor | None:
+    weights = class_weights(params["class_weight"], y.cpu().numpy(), task)
+    return None if weights is None else torch.tensor(weights, dtype=torch.float32, device=y.device)

@@ -11,37 +11,36 @@ Sources:
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 SPACE: dict[str, BaseDistribution] = {
-    "n_blocks": IntDistribution(1, 5),
-    "d_block": IntDistribution(64, 256, step=32),
+    "n_blocks": IntDistribution(1, 4),
+    "d_block": IntDistribution(64, 384, step=32),
     "dropout": FloatDistribution(0.02, 0.5, log=True),
-    "activation": CategoricalDistribution(["silu", "mish", "gelu", "relu"]),
-    "normalization": CategoricalDistribution(["none", "batch_norm"]),
+    "activation": CategoricalDistribution(["mish", "selu", "silu", "relu"]),
+    "batch_norm": CategoricalDistribution([False, True]),
     "num_embedding": CategoricalDistribution(["periodic", "none"]),
-    "frequency_scale": FloatDistribution(0.05, 5.0, log=True),
-    "optimizer": CategoricalDistribution(["adamw", "adam"]),
-    "lr": FloatDistribution(5e-4, 3e-2, log=True),
-    "weight_decay": FloatDistribution(1e-5, 0.3, log=True),
+    "frequency_scale": FloatDistribution(0.03, 3.0, log=True),
+    "lr": FloatDistribution(0.01, 0.5, log=True),
+    "weight_decay": FloatDistribution(1e-3, 0.3, log=True),
     "batch_size": CategoricalDistribution([256, 512, 1024]),
-    "epochs": IntDistribution(8, 64, log=True),
+    "epochs": IntDistribution(8, 96, log=True),
     "beta": FloatDistribution(0.0, 1.0),
 }
 
 SHORT = {
     "n_blocks": 2,
-    "d_block": 96,
+    "d_block": 128,
     "dropout": 0.2,
-    "frequency_scale": 0.3,
-    "lr": 0.003,
+    "frequency_scale": 0.1,
+    "lr": 0.04,
     "batch_size": 512,
     "epochs": 12,
 }
-LONG = {**SHORT, "n_blocks": 3, "d_block": 128, "dropout": 0.1, "lr": 0.01, "epochs": 40}
+LONG = {**SHORT, "n_blocks": 3, "dropout": 0.1, "epochs": 40}
 
 DEFAULTS = {
     "binary": [SHORT, LONG],
     "multiclass": [LONG, SHORT],
     "regression": [
-        {**LONG, "dropout": 0.05, "frequency_scale": 1.0},
-        {**LONG, "frequency_scale": 2.0, "activation": "mish"},
+        {**LONG, "lr": 0.1, "frequency_scale": 1.0, "dropout": 0.05},
+        {**LONG, "lr": 0.1, "frequency_scale": 0.3},
     ],
 }

@@ -10,8 +10,8 @@ OUTPUTS = {"binary": 2, "multiclass": 4, "regression": 1}
 QUICK = {
     "lightgbm": {"num_boost_round": 60, "min_data_in_leaf": 5},
     "xgboost": {"num_boost_round": 60},
-    "dnn": {"n_blocks": 2, "d_block": 32, "epochs": 12, "lr": 0.01},
-    "mc_dropout": {"n_blocks": 2, "d_block": 32, "epochs": 12, "lr": 0.01, "n_draws": 8},
+    "dnn": {"n_blocks": 2, "d_block": 32, "epochs": 12, "lr": 0.1},
+    "mc_dropout": {"n_blocks": 2, "d_block": 32, "epochs": 12, "lr": 0.1, "n_draws": 8},
     "bnn": {"n_blocks": 1, "d_block": 32, "epochs": 12, "lr": 0.01, "n_draws": 8},
 }
 

@@ -167,7 +167,7 @@ def test_deadline_ends_a_long_fit(family):
     endless = {
         "lightgbm": {"num_boost_round": 100_000, "learning_rate": 1e-5},
         "xgboost": {"num_boost_round": 100_000, "learning_rate": 1e-5},
-    }.get(family, {"epochs": 10_000, "patience": 10_000, "lr": 1e-5})
+    }.get(family, {"epochs": 10_000, "n_cycles": 1, "patience": 10_000, "lr": 1e-5})
     start = time.monotonic()
     context = FitContext(deadline=start + 0.5)
     model = get_family(family).fit({**QUICK[family], **endless}, make_task("binary"), fold, context)
@@ -187,7 +187,7 @@ def test_deadline_that_does_not_bind_changes_nothing(family):
 @pytest.mark.parametrize("n_train", [1, 2, 30, 33])
 def test_tiny_tables(family, n_train):
     fold = make_fold("regression", n_train, 5)
-    params = {"normalization": "batch_norm"} if family in ("dnn", "mc_dropout") else {}
+    params = {"batch_norm": True} if family in ("dnn", "mc_dropout") else {}
     prediction = fit(family, "regression", fold, **params).predict(fold.X_val)
     assert np.isfinite(prediction.mean).all()
 

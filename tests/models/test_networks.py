@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.networks import (
-    MLP,
-    BayesianLinear,
-    BayesianMLP,
-    CategoryEmbedding,
-    PeriodicEmbedding,
-    Preprocessing,
-    dropout_mask,
-)
+from models.bayesian import BayesianLinear, BayesianMLP
+from models.embeddings import CategoryEmbedding, PeriodicEmbedding, Preprocessing
+from models.losses import cross_entropy, mean_cross_entropy, mean_squared_error, squared_error
+from models.networks import MLP, ParametricActivation, ScaledLinear, dropout_mask
 
 NAN = np.nan
 
@@ -93,11 +88,63 @@ def test_masked_draws_are_computed_one_by_one_alike():
     mlp = MLP([5, 8, 8, 2], "silu", batch_norm=True, dropout=0.5).eval()
     x = torch.randn(4, 5)
     masks = [(torch.rand(3, 1, 8) > 0.5).float() * 2 for _ in range(2)]
+    torch.nn.init.normal_(mlp.weight)
     together = mlp(x, masks)
     assert together.shape == (3, 4, 2)
     for draw in range(3):
         alone = mlp(x, [mask[draw] for mask in masks])
-        torch.testing.assert_close(together[draw], alone)
+        torch.testing.assert_close(together[draw], alone[0])
+
+
+def test_members_are_networks_of_their_own_with_shared_layers():
+    torch.manual_seed(0)
+    mlp = MLP([5, 8, 8, 2], "mish", batch_norm=False, dropout=0.0, n_members=3).eval()
+    torch.nn.init.normal_(mlp.weight)
+    x = torch.randn(4, 5)
+    together = mlp(x)
+    assert together.shape == (3, 4, 2)
+    assert set(mlp.scale.flatten().tolist()) == {-1.0, 1.0}
+    for member in range(3):
+        h = x * mlp.scale[member]
+        for linear, activation in zip(mlp.linears, mlp.activations, strict=True):
+            h = activation(linear(h))
+        alone = h @ mlp.weight[member] / 8**0.5 + mlp.bias[member]
+        torch.testing.assert_close(together[member], alone)
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_starting_weights_fit_the_rows():
+    torch.manual_seed(0)
+    x = torch.randn(500, 6) * torch.tensor([100.0, 1, 1, 1, 0.01, 1]) + 7
+    linear = ScaledLinear(6, 40)
+    out = linear.fit(x)
+    torch.testing.assert_close(linear(x), out, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(out.std(dim=0).detach(), 1, rtol=0.01)
+    share_positive = (out > 0).float().mean(dim=0)  # no unit is dead, none is linear
+    assert share_positive.min() > 0.02
+    assert share_positive.max() < 0.98
+
+
+def test_a_parametric_activation_starts_as_the_activation_and_can_become_the_identity():
+    layer = ParametricActivation("relu", 3)
+    x = torch.randn(5, 3)
+    assert torch.equal(layer(x), torch.relu(x))
+    with torch.no_grad():
+        layer.share.zero_()
+    assert torch.equal(layer(x), x)
+
+
+def test_training_scores_members_one_by_one_and_validation_their_mean():
+    outputs, y = torch.randn(3, 7, 4), torch.randint(0, 4, (7,))
+    each = [torch.nn.functional.cross_entropy(member, y) for member in outputs]
+    torch.testing.assert_close(cross_entropy(outputs, y), torch.stack(each).mean())
+    mean = torch.softmax(outputs, dim=2).mean(dim=0)
+    torch.testing.assert_close(mean_cross_entropy(outputs, y), torch.nn.functional.nll_loss(mean.log(), y))
+    values, target = torch.randn(3, 7, 1), torch.randn(7)
+    each = [(member[:, 0] - target).square().mean() for member in values]
+    torch.testing.assert_close(squared_error(values, target), torch.stack(each).mean())
+    mean = values[:, :, 0].mean(dim=0)
+    torch.testing.assert_close(mean_squared_error(values, target), (mean - target).square().mean())
 
 
 def test_kl_is_torch_s_own():
@@ -133,5 +180,6 @@ def test_bayesian_mlp_is_its_mean_weights_outside_training():
     torch.manual_seed(0)
     mlp = BayesianMLP([4, 8, 1], "relu", prior_scale=1.0, init_scale=0.5)
     x = torch.randn(5, 4)
-    assert torch.equal(mlp.eval()(x), mlp(x))
+    assert mlp.eval()(x).shape == (1, 5, 1)
+    assert torch.equal(mlp(x), mlp(x))
     assert not torch.equal(mlp.train()(x), mlp(x))
