@@ -40,7 +40,7 @@ def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame
     address, _, query = source.partition("?")
     scheme, _, path = address.partition("://")
     scheme, where = scheme.lower(), mask_secrets(address)
-    keys, _, path = path.rpartition("@") if ":" in path.partition("@")[0] else ("", "", path)
+    keys, _, path = path.rpartition("@") if ":" in path.partition("/")[0] else ("", "", path)
     if "/" not in path.strip("/"):
         raise DataLoadError(f"{where}: expected {scheme}://BUCKET/PATH")
     options = dict(parse_qsl(query))
@@ -48,13 +48,16 @@ def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame
     if strangers:
         raise DataLoadError(f"{where}: unknown {show_list(strangers)}; allowed: {', '.join(OPTIONS[scheme])}")
 
+    def locate() -> tuple[pafs.FileSystem, pafs.FileInfo]:
+        store = _open_store(scheme, path, keys, options)
+        return store, store.get_file_info(path)
+
     def read() -> bytes:
         try:
-            store = _within(LONGEST_WAIT_S, lambda: _open_store(scheme, path, keys, options))
-            info = _within(LONGEST_WAIT_S, lambda: store.get_file_info(path))
+            store, info = _within(LONGEST_WAIT_S, locate)
             if info.type != pafs.FileType.File:
                 raise DataLoadError(f"{where}: {_absent(store, path, info)}")
-            with store.open_input_stream(path) as stream:
+            with store.open_input_stream(path, compression=None) as stream:
                 return stream.read()
         except (OSError, ValueError) as error:  # what pyarrow's errors derive from
             reason = str(error).split(" error_info=")[0].splitlines()[0]
