@@ -5,9 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT := $(SUDO) sh -c 'apt-get update -qq && apt-get install -y -qq --reinstall "$$0"'
+# Installs a server package without starting or enabling what it brings.
+SERVER := $(SUDO) sh -c 'command -v apt-get >/dev/null || exit 1; policy=/usr/sbin/policy-rc.d; \
+	[ -e $$policy ] || { trap "rm -f $$policy" EXIT; printf "\#!/bin/sh\nexit 101\n" > $$policy; chmod +x $$policy; }; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$0" >/dev/null || exit 1; \
+	if [ -d /run/systemd/system ]; then systemctl disable -q "$$0"; fi'
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test lint bench install clean lock
+.PHONY: help demo test servers lint bench install clean lock
 
 help:
 	@sed -n '1p' Makefile
@@ -28,8 +33,15 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/python demo.py
 
-test: $(READY)
+test: $(READY) servers
 	$(BIN)/python -m pytest
+
+# The servers that tests start for themselves; without them these tests are skipped, saying so.
+servers:
+	@PATH="$$PATH:$$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"; \
+	for need in redis-server:redis-server initdb:postgresql; do \
+		command -v $${need%:*} >/dev/null || $(SERVER) $${need#*:} || echo "$${need#*:} could not be installed"; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check .

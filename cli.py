@@ -155,7 +155,7 @@ def models(
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
     source: Annotated[
-        str, typer.Option("--input", help="Table with the model's columns: CSV, JSON or Parquet.")
+        str, typer.Option("--input", help="Table with the model's columns: whatever data.source takes.")
     ],
     output: Annotated[Path | None, typer.Option(help="CSV to write; default: the standard output.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column copied into the output first.")] = None,

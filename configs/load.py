@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.schema import ClusterConfig, JobConfig, ServingConfig
+from configs.sources import mask_secrets, source_name
 from errors import ConfigError
 
 CONFIG_DIR = Path(__file__).parent
@@ -86,11 +87,8 @@ def override_config(config: JobConfig, overrides: Sequence[str], allowed: Sequen
 
 
 def default_name(source: str) -> str:
-    """Name of a model whose user gave none: the file's name without suffixes, safe as a folder."""
-    stem = Path(source).name
-    while Path(stem).suffix.lower() in {".gz", ".csv", ".tsv", ".json", ".jsonl", ".parquet"}:
-        stem = Path(stem).stem
-    return re.sub(r"[^\w.-]+", "_", stem).strip("_.-")[:100] or "model"
+    """Name of a model whose user gave none: the table's short name, safe as a folder."""
+    return re.sub(r"[^\w.-]+", "_", source_name(source)).strip("_.-")[:100] or "model"
 
 
 def save_config(config: JobConfig, path: Path) -> None:
@@ -119,7 +117,7 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
     try:
         return OmegaConf.to_container(_compose(arguments, config_dir), resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"configuration: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"configuration: {mask_secrets(str(error).splitlines()[0])}") from None
 
 
 def _validate(model: type[Any], values: Any, origin: _Origin, prefix: tuple[str, ...] = ()) -> Any:
@@ -140,7 +138,7 @@ def _compose(arguments: list[str], config_dir: Path | None) -> DictConfig:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ConfigError(_explain_preset(lines, config_dir)) from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"configuration: not valid YAML: {error}") from None
+        raise ConfigError(f"configuration: not valid YAML: {mask_secrets(str(error))}") from None
     finally:
         GlobalHydra.instance().clear()
 
@@ -148,7 +146,7 @@ def _compose(arguments: list[str], config_dir: Path | None) -> DictConfig:
 def _explain_preset(lines: list[str], config_dir: Path | None) -> str:
     match = re.search(r"Could not find '?(\w+)/([^'\s]+)'?", " ".join(lines))
     if match is None:
-        return f"configuration: {lines[0]}"
+        return f"configuration: {mask_secrets(lines[0])}"
     group, preset = match.groups()
     folders = [CONFIG_DIR, *([config_dir] if config_dir else [])]
     allowed = sorted({p.stem for folder in folders for p in (folder / group).glob("*.yaml")})
@@ -159,13 +157,15 @@ def _to_hydra(override: str) -> str:
     """A user's `key=value` in Hydra's grammar: any text is a value, and unknown keys wait for validation."""
     key, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][\w.\-]*", key):
-        raise ConfigError(f"'{override}': expected key=value, for example search.time_budget_s=300")
+        raise ConfigError(
+            f"'{mask_secrets(override)}': expected key=value, for example search.time_budget_s=300"
+        )
     if key in GROUPS:
         if value == "null":
             return override
         if not re.fullmatch(r"[\w./-]+", value):
             raise ConfigError(
-                f"{key}={value}: expected the name of a preset of '{key}', or {key}.<key>=<value>"
+                f"{key}={mask_secrets(value)}: expected the name of a preset of '{key}', or {key}.<key>=<value>"
             )
         return override
     return f"++{key}={_to_hydra_value(value)}"
@@ -183,7 +183,7 @@ def _to_hydra_value(value: str) -> str:
         try:
             return _emit(yaml.safe_load(value))
         except yaml.YAMLError as error:
-            raise ConfigError(f"'{value}': not a valid list or mapping: {error}") from None
+            raise ConfigError(mask_secrets(f"'{value}': not a valid list or mapping: {error}")) from None
     return _quote(value)
 
 
@@ -200,7 +200,9 @@ def _emit(value: Any) -> str:
 
 
 def _quote(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\$") + "'"
+    # Hydra reads a backslash as one unless a quote follows; OmegaConf would fill in ${...}.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
+    return "'" + escaped.replace("${", "\\${") + "'"
 
 
 class _Origin:
@@ -239,7 +241,7 @@ def _explain(error: ErrorDetails, prefix: tuple[str, ...], origin: _Origin) -> s
         return f"{key}: unknown key {origin.of(path)}{hint}"
     if error["type"] == "missing":
         return f"{key}: required, but not set; add {key}=VALUE"
-    return f"{key}: {error['msg']}; got {error['input']!r} {origin.of(path)}"
+    return f"{key}: {error['msg']}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
 
 
 def _nearest(word: str, allowed: Sequence[str], prefix: str = "") -> str:

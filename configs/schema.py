@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from configs.sources import mask_secrets
 
 ProblemType = Literal["binary", "multiclass", "regression"]
 ColumnKind = Literal["numeric", "categorical", "boolean", "ignore"]
@@ -16,6 +18,8 @@ def _as_list(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+# Wherever a configuration is written or sent, a password in a source is not.
+Source = Annotated[str, PlainSerializer(mask_secrets)]
 
 
 class Section(BaseModel):
@@ -28,9 +32,10 @@ class DataConfig(Section):
     """Which table, which column to predict, and how rows are split.
 
     Attributes:
-        source: Path of a CSV, JSON or Parquet file, plain or gzipped.
+        source: A CSV, JSON or Parquet file (plain, .gz or .zst; a path, s3:// or gs://), redis:KEY, or
+            sql:URL#TABLE; see data/sources.py.
         target: Column to predict.
-        test_source: A second file, withheld until the end and scored once.
+        test_source: A second table, withheld until the end and scored once.
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
         kinds: Column kinds that override the inferred ones.
@@ -38,9 +43,9 @@ class DataConfig(Section):
         positive_class: The class that precision, recall and F1 count (binary; default: the last in order).
     """
 
-    source: str
+    source: Source = Field(repr=False)
     target: str
-    test_source: str | None = None
+    test_source: Source | None = Field(None, repr=False)
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()
     kinds: dict[str, ColumnKind] = {}
@@ -136,7 +141,7 @@ class JobConfig(Section):
     """One tuning job.
 
     Attributes:
-        name: Name the model is registered under; default: the file's name.
+        name: Name the model is registered under; default: the table's name.
         families: Model families searched.
         metric: What is optimised; default: roc_auc, log_loss or rmse by problem type.
         problem_type: Default: inferred from the target.

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import DataConfig, ProblemType
+from configs.sources import mask_secrets
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
@@ -168,7 +169,8 @@ def load_dataset(
     """
     if config.test_source and config.test_size:
         raise ConfigError(
-            f"data.test_source={config.test_source} and data.test_size={config.test_size}: give one of them"
+            f"data.test_source={mask_secrets(config.test_source)} and data.test_size={config.test_size}: "
+            "give one of them"
         )
     frame = load_table(config.source)
     with _naming(config.source):
@@ -215,11 +217,11 @@ def load_dataset(
 
 @contextmanager
 def _naming(source: str) -> Iterator[None]:
-    """Puts the file's path before what is wrong with its content."""
+    """Puts the source before what is wrong with its content."""
     try:
         yield
     except DataError as error:
-        raise type(error)(f"{source}: {error}") from error
+        raise type(error)(f"{mask_secrets(source)}: {error}") from error
 
 
 def _drop_unlabelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, list[str]]:
@@ -240,7 +242,7 @@ def _load_test(
     with _naming(source):
         labelled, notes = _drop_unlabelled(frame, target.name)
         y = target.encode(labelled[target.name])
-        return frame, encoder.transform(labelled), y, [f"{source}: {note}" for note in notes]
+        return frame, encoder.transform(labelled), y, [f"{mask_secrets(source)}: {note}" for note in notes]
 
 
 def _check_classes_left(target: Target, y: np.ndarray) -> None:

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from data.sources import load_table, table_name
@@ -11,10 +12,18 @@ from errors import DataLoadError
 CSV = "번호,주거 형태,income,ok\n1,자가,10.5,True\n2,,nan,False\n3,월세,7,True\n"
 
 
+def zstd(data):
+    return pa.compress(data, codec="zstd", asbytes=True)
+
+
+PACKERS = {".gz": gzip.compress, ".zst": zstd}
+
+
 def write(folder, name, content):
     path = folder / name
     data = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(data) if name.endswith(".gz") and data else data)
+    pack = PACKERS.get(path.suffix) if data else None
+    path.write_bytes(pack(data) if pack else data)
     return str(path)
 
 
@@ -43,7 +52,7 @@ RECORDS = [
 COLUMNS = {name: [record.get(name) for record in RECORDS] for name in ("번호", "주거 형태", "income", "ok")}
 
 
-@pytest.mark.parametrize("zipped", ["", ".gz"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
 @pytest.mark.parametrize(
     ("suffix", "content"),
     [
@@ -57,8 +66,8 @@ COLUMNS = {name: [record.get(name) for record in RECORDS] for name in ("번호",
     ],
     ids=["csv", "crlf", "bom", "tsv", "json columns", "json pandas columns", "jsonl"],
 )
-def test_every_text_format_gives_the_same_table(tmp_path, suffix, content, zipped):
-    frame = load_table(write(tmp_path, f"table{suffix}{zipped}", content))
+def test_every_text_format_gives_the_same_table(tmp_path, suffix, content, packed):
+    frame = load_table(write(tmp_path, f"table{suffix}{packed}", content))
     check_table(frame[["번호", "주거 형태", "income", "ok"]])
 
 
@@ -70,13 +79,13 @@ def test_json_records_keep_types(tmp_path):
     assert frame["x"].iloc[0] == 0.1
 
 
-@pytest.mark.parametrize("zipped", ["", ".gz"])
-def test_parquet(tmp_path, zipped):
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_parquet(tmp_path, packed):
     path = tmp_path / "t.parquet"
     pd.DataFrame(COLUMNS).to_parquet(path)
-    if zipped:
-        write(tmp_path, "t.parquet.gz", path.read_bytes())
-    check_table(load_table(f"{path}{zipped}"))
+    if packed:
+        write(tmp_path, f"t.parquet{packed}", path.read_bytes())
+    check_table(load_table(f"{path}{packed}"))
 
 
 def test_parquet_named_index_becomes_a_column(tmp_path):
@@ -127,7 +136,7 @@ def test_unknown_suffix_lists_the_allowed(tmp_path, name):
     assert ".csv, .tsv, .json, .jsonl, .parquet" in refused(write(tmp_path, name, CSV))
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.csv.gz", "t.json.gz"])
+@pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.csv.gz", "t.json.zst"])
 def test_empty_file(tmp_path, name):
     assert "empty file (0 bytes)" in refused(write(tmp_path, name, b""))
 
@@ -137,25 +146,34 @@ def test_white_space_only(tmp_path, name):
     assert "empty file" in refused(write(tmp_path, name, " \n\n"))
 
 
-def test_gz_of_nothing(tmp_path):
-    path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress(b""))
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+def test_packed_nothing(tmp_path, packed):
+    path = tmp_path / f"t.csv{packed}"
+    path.write_bytes(PACKERS[packed](b""))
     assert "empty file (0 bytes when decompressed)" in refused(str(path))
 
 
+@pytest.mark.parametrize(("packed", "program"), [(".gz", "gzip"), (".zst", "zstd")])
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "replaced"])
-def test_damaged_gz(tmp_path, damage):
-    path = tmp_path / "t.csv.gz"
-    data = gzip.compress(CSV.encode() * 100)
-    damaged = {"cut": data[: len(data) // 2], "overwritten": data[:20] + b"x" * 20, "replaced": b"not gzip"}
+def test_damaged_packing(tmp_path, damage, packed, program):
+    path = tmp_path / f"t.csv{packed}"
+    data = PACKERS[packed](CSV.encode() * 100)
+    damaged = {"cut": data[: len(data) // 2], "overwritten": data[:20] + b"x" * 20, "replaced": b"not packed"}
     path.write_bytes(damaged[damage])
-    assert "damaged or not gzip" in refused(str(path))
+    assert f"damaged or not {program}" in refused(str(path))
 
 
-def test_gzip_without_its_suffix(tmp_path):
+@pytest.mark.parametrize("packed", [".gz", ".zst"])
+def test_packed_without_its_suffix(tmp_path, packed):
     path = tmp_path / "t.csv"
-    path.write_bytes(gzip.compress(CSV.encode()))
-    assert "rename it to t.csv.gz" in refused(str(path))
+    path.write_bytes(PACKERS[packed](CSV.encode()))
+    assert f"rename it to t.csv{packed}" in refused(str(path))
+
+
+def test_zst_of_several_frames(tmp_path):
+    path = tmp_path / "t.csv.zst"
+    path.write_bytes(zstd(b"a,b\n1,2\n") + zstd(b"3,4\n"))
+    assert load_table(str(path))["b"].tolist() == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +192,7 @@ def test_wrong_encoding_says_offset_and_how_to_convert(tmp_path, encoding, text)
 @pytest.mark.parametrize("n_before", range(8))
 @pytest.mark.parametrize("bad", [b"\xff,2\n", b"\xea\xb0,2\n", b"\xea"])
 def test_a_wrong_byte_anywhere_in_a_chunk(tmp_path, monkeypatch, n_before, bad):
-    monkeypatch.setattr("data.sources.CHUNK_BYTES", 7)
+    monkeypatch.setattr("data.files.CHUNK_BYTES", 7)
     good = ("이름,n\n" + "가나다,1\n" * 50 + "a" * n_before).encode()
     with pytest.raises(UnicodeDecodeError) as caught:
         (good + bad).decode()
@@ -184,7 +202,7 @@ def test_a_wrong_byte_anywhere_in_a_chunk(tmp_path, monkeypatch, n_before, bad):
 
 
 def test_letters_cut_by_a_chunk_are_no_wrong_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("data.sources.CHUNK_BYTES", 7)
+    monkeypatch.setattr("data.files.CHUNK_BYTES", 7)
     assert len(load_table(write(tmp_path, "t.csv", "이름,n\n" + "가나다,1\n" * 50))) == 50
 
 
@@ -238,14 +256,40 @@ def test_a_name_that_pandas_would_make_up_is_fine(tmp_path):
     assert load_table(write(tmp_path, "t.csv", "a,a.1\n1,2\n")).columns.tolist() == ["a", "a.1"]
 
 
-@pytest.mark.parametrize("header", [",a", "a,", 'a," "'])
+@pytest.mark.parametrize("header", [",", "a,", 'a," "', ",index"])
 def test_empty_column_names(tmp_path, header):
     assert "has no name" in refused(write(tmp_path, "t.csv", f"{header}\n1,2\n"))
 
 
-@pytest.mark.parametrize("mark", [";", "\t", "|"])
-def test_another_delimiter_is_named(tmp_path, mark):
-    assert repr(mark) in refused(write(tmp_path, "t.csv", f"a{mark}b\n1{mark}2\n"))
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_saved_row_index_that_counts_is_left_out(tmp_path, first):
+    frame = pd.DataFrame({"a": [5, 6, 7]}, index=range(first, first + 3))
+    frame.to_csv(tmp_path / "t.csv")
+    assert load_table(str(tmp_path / "t.csv")).to_dict("list") == {"a": [5, 6, 7]}
+
+
+@pytest.mark.parametrize("index", [[2, 0, 1], ["x", "y", "z"], [0, 1, 1], [10, 11, 12]])
+def test_another_saved_row_index_is_kept(tmp_path, index):
+    pd.DataFrame({"a": [5, 6, 7]}, index=index).to_csv(tmp_path / "t.csv")
+    assert load_table(str(tmp_path / "t.csv")).to_dict("list") == {"index": index, "a": [5, 6, 7]}
+    kept = load_table(str(tmp_path / "t.csv"), text_columns=["index"])
+    assert kept["index"].tolist() == [str(label) for label in index]
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"), [("t.csv", ";"), ("t.csv", "\t"), ("t.csv", "|"), ("t.tsv", ","), ("t.tsv", ";")]
+)
+def test_another_delimiter_is_found(tmp_path, name, mark):
+    check_table(load_table(write(tmp_path, name, CSV.replace(",", mark))))
+    assert (
+        f"(split at {mark!r})" in refused(write(tmp_path, name, f"a{mark}b\n1{mark}2{mark}3\n"))
+        or mark in ",\t"
+    )
+
+
+def test_one_column_is_not_split_at_what_its_rows_hold(tmp_path):
+    frame = load_table(write(tmp_path, "t.csv", '"a;b"\nx;y\nz\n'))
+    assert frame.to_dict("list") == {"a;b": ["x;y", "z"]}
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "replaced"])
@@ -256,6 +300,21 @@ def test_damaged_parquet(tmp_path, damage):
     damaged = {"cut": data[:-10], "overwritten": b"PAR1" + data[50:], "replaced": b"not parquet"}
     path.write_bytes(damaged[damage])
     assert "not a Parquet file" in refused(str(path))
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("https://user:s3cr3t@host/t.csv", "cannot read from https://"),
+        ("postgresql://user:s3cr3t@host/db", "sql:postgresql://user:***@host/db#TABLE"),
+    ],
+)
+def test_unknown_scheme(source, hint):
+    with pytest.raises(DataLoadError) as caught:
+        load_table(source)
+    assert hint in str(caught.value)
+    assert "redis:KEY" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
 
 
 def test_table_names():

@@ -1,0 +1,128 @@
+"""Files in S3, Google Cloud Storage, and stores that speak their protocols."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import pandas as pd
+import pyarrow.fs as pafs
+
+from configs.sources import mask_secrets
+from data.files import load_bytes
+from data.messages import did_you_mean, show_list
+from errors import DataLoadError
+
+OPTIONS = {"s3": ("endpoint_override", "region", "anonymous"), "gs": ("endpoint_override", "anonymous")}
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or ~/.aws, AWS_REGION, AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or ?anonymous=true for a public bucket",
+}
+TIMEOUT_S = 3
+LONGEST_WAIT_S = 10
+
+
+def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame:
+    """Read a file of an object store.
+
+    Args:
+        source: s3://bucket/path or gs://bucket/path; `?endpoint_override=http://host:port`, `&region=...` and
+            `&anonymous=true` may follow. Credentials come from where the store's own tools look for them.
+        text_columns: CSV and TSV: columns kept as text.
+
+    Raises: DataLoadError: the store does not answer or refuses, or there is no such bucket or file.
+    """
+    address, _, query = source.partition("?")
+    scheme, _, path = address.partition("://")
+    scheme, where = scheme.lower(), mask_secrets(address)
+    keys, _, path = path.rpartition("@") if ":" in path.partition("/")[0] else ("", "", path)
+    if "/" not in path.strip("/"):
+        raise DataLoadError(f"{where}: expected {scheme}://BUCKET/PATH")
+    options = dict(parse_qsl(query))
+    strangers = set(options) - set(OPTIONS[scheme])
+    if strangers:
+        raise DataLoadError(f"{where}: unknown {show_list(strangers)}; allowed: {', '.join(OPTIONS[scheme])}")
+
+    def locate() -> tuple[pafs.FileSystem, pafs.FileInfo]:
+        store = _open_store(scheme, path, keys, options)
+        return store, store.get_file_info(path)
+
+    def read() -> bytes:
+        try:
+            store, info = _within(LONGEST_WAIT_S, locate)
+            if info.type != pafs.FileType.File:
+                raise DataLoadError(f"{where}: {_absent(store, path, info)}")
+            with store.open_input_stream(path, compression=None) as stream:
+                return stream.read()
+        except (OSError, ValueError) as error:  # what pyarrow's errors derive from
+            reason = str(error).split(" error_info=")[0].splitlines()[0]
+            raise DataLoadError(
+                f"{where}: cannot be read: {mask_secrets(reason)}; credentials: {CREDENTIALS[scheme]}"
+            ) from None
+
+    return load_bytes(where, read, text_columns)
+
+
+def _open_store(scheme: str, path: str, keys: str, options: dict[str, str]) -> pafs.FileSystem:
+    shared: dict[str, Any] = {"anonymous": options.get("anonymous", "").lower() in ("true", "1")}
+    endpoint = options.get("endpoint_override", "")
+    if scheme == "gs":
+        protocol, _, host = endpoint.rpartition("://")
+        if host:
+            shared |= {"endpoint_override": host, "scheme": protocol or "https"}
+        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=TIMEOUT_S), **shared)
+    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if endpoint:
+        shared["endpoint_override"] = endpoint
+    elif not region:
+        region = pafs.resolve_s3_region(path.partition("/")[0])
+    if keys:
+        access_key, _, secret_key = keys.partition(":")
+        shared |= {"access_key": unquote(access_key), "secret_key": unquote(secret_key)}
+    return pafs.S3FileSystem(
+        region=region,
+        connect_timeout=TIMEOUT_S,
+        request_timeout=TIMEOUT_S,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=2),
+        **shared,
+    )
+
+
+def _absent(store: pafs.FileSystem, path: str, info: pafs.FileInfo) -> str:
+    """Why there is nothing to read, and what is there instead."""
+    if info.type == pafs.FileType.Directory:
+        return "a folder; expected a file"
+    bucket, folder = path.partition("/")[0], path.rpartition("/")[0]
+    if store.get_file_info(bucket).type == pafs.FileType.NotFound:
+        return f"no bucket {bucket!r} that these credentials may see"
+    siblings = store.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return f"no such file{did_you_mean(info.base_name, [sibling.base_name for sibling in siblings])}"
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What call returns or raises, unless a silent server keeps it longer.
+
+    Raises: TimeoutError: it does.
+    """
+    answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            answers.put((call(), None))
+        except (OSError, ValueError) as error:
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        value, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if error:
+        raise error
+    return value
