@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -12,12 +12,13 @@ from lightgbm.callback import CallbackEnv, EarlyStopException
 from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, class_weights, patience
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
 
 MODEL = "model.txt"
 SLICE_TREES = 250
+OURS = ("num_boost_round", "class_weight")
 OBJECTIVES = {
     "binary": {"objective": "binary", "metric": "binary_logloss"},
     "multiclass": {"objective": "multiclass", "metric": "multi_logloss"},
@@ -27,6 +28,8 @@ OBJECTIVES = {
 
 class LightGBMParams(Params):
     """Parameters of `lightgbm.train`, with its defaults; num_boost_round is a cap that early stopping undercuts.
+
+    class_weight "balanced" weighs classes equally, also where the fit stops: see boosting.class_weights for the price.
 
     Source: https://lightgbm.readthedocs.io/en/stable/Parameters.html
     """
@@ -64,6 +67,7 @@ class LightGBMParams(Params):
     cat_l2: float = Field(10.0, ge=0)
     max_cat_threshold: int = Field(32, ge=1, le=100_000)
     min_data_per_group: int = Field(100, ge=1, le=1_000_000)
+    class_weight: Literal["balanced"] | None = Field(None, description="null, balanced")
 
 
 class LightGBM(Model):
@@ -90,8 +94,9 @@ class LightGBM(Model):
         y_train, y_val = scale.apply(fold)
         settings = _settings(params, task, context)
         codes = [index for index, size in enumerate(task.cardinalities) if size]
-        train = lgb.Dataset(fold.X_train, y_train, categorical_feature=codes, params=settings)
-        val = train.create_valid(fold.X_val, y_val)
+        w_train, w_val = class_weights(params["class_weight"], fold, task)
+        train = lgb.Dataset(fold.X_train, y_train, weight=w_train, categorical_feature=codes, params=settings)
+        val = train.create_valid(fold.X_val, y_val, weight=w_val)
         rule = StopRule(patience(params["learning_rate"]), context.deadline)
         booster = lgb.train(
             settings,
@@ -135,7 +140,7 @@ class LightGBM(Model):
 
 
 def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[str, Any]:
-    settings = {name: value for name, value in params.items() if name != "num_boost_round"}
+    settings = {name: value for name, value in params.items() if name not in OURS}
     settings |= OBJECTIVES[task.problem_type]
     if task.problem_type == "multiclass":
         settings["num_class"] = task.n_outputs

@@ -10,11 +10,12 @@ import xgboost as xgb
 from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, class_weights, patience
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
 
 MODEL = "model.ubj"
+OURS = ("num_boost_round", "class_weight")
 OBJECTIVES = {
     "binary": {"objective": "binary:logistic", "eval_metric": "logloss"},
     "multiclass": {"objective": "multi:softprob", "eval_metric": "mlogloss"},
@@ -24,6 +25,8 @@ OBJECTIVES = {
 
 class XGBoostParams(Params):
     """Parameters of `xgboost.train`, with its defaults; num_boost_round is a cap that early stopping undercuts.
+
+    class_weight "balanced" weighs classes equally, also where the fit stops: see boosting.class_weights for the price.
 
     Source: https://xgboost.readthedocs.io/en/stable/parameter.html
     """
@@ -54,6 +57,7 @@ class XGBoostParams(Params):
     max_bin: int = Field(256, ge=2, le=65_535)
     max_cat_to_onehot: int = Field(4, ge=1, le=100_000)
     max_cat_threshold: int = Field(64, ge=1, le=100_000)
+    class_weight: Literal["balanced"] | None = Field(None, description="null, balanced")
 
 
 class XGBoost(Model):
@@ -85,8 +89,9 @@ class XGBoost(Model):
             "nthread": context.n_threads,
             "max_bin": params["max_bin"],
         }
-        train = xgb.QuantileDMatrix(fold.X_train, y_train, **columns)
-        val = xgb.QuantileDMatrix(fold.X_val, y_val, ref=train, **columns)
+        w_train, w_val = class_weights(params["class_weight"], fold, task)
+        train = xgb.QuantileDMatrix(fold.X_train, y_train, weight=w_train, **columns)
+        val = xgb.QuantileDMatrix(fold.X_val, y_val, weight=w_val, ref=train, **columns)
         rule = StopRule(patience(params["learning_rate"]), context.deadline)
         booster = xgb.train(
             _settings(params, task, context),
@@ -129,7 +134,7 @@ class _Callback(xgb.callback.TrainingCallback):
 
 
 def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[str, Any]:
-    settings = {name: value for name, value in params.items() if name != "num_boost_round"}
+    settings = {name: value for name, value in params.items() if name not in OURS}
     settings |= OBJECTIVES[task.problem_type]
     if task.problem_type == "multiclass":
         settings["num_class"] = task.n_outputs
