@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from ray import tune
 
+from configs.schema import SplitKind
 from data.metrics import score
+from data.splits import training_rows
 from models.base import FitContext, Fold, Task
 from models.families import get_family
 from models.trials import FoldRecord, trial_name, write_fold
@@ -25,8 +27,9 @@ class SweepData:
     Attributes:
         X: float32 (n_samples, n_features).
         y: (n_samples,).
-        folds: (n_samples,), the fold in which a row is validated.
+        folds: (n_samples,), the fold in which a row is validated; -1: never.
         n_folds: Number of folds.
+        split: How the rows were divided.
         task: What the models must know.
         metric: Name of the metric reported.
         trials: Folder of the trials.
@@ -39,6 +42,7 @@ class SweepData:
     y: np.ndarray
     folds: np.ndarray
     n_folds: int
+    split: SplitKind
     task: Task
     metric: str
     trials: Path
@@ -83,8 +87,8 @@ class FoldTrainable(tune.Trainable):
             return self._report(done=True)
         share = None if self.end is None else time.monotonic() + left / (data.n_folds - fold)
         context = FitContext(data.n_threads, data.device, self.seed + fold, share)
-        val = np.asarray(data.folds) == fold
-        rows = Fold(data.X[~val], data.y[~val], data.X[val], data.y[val])
+        train, val = training_rows(data.folds, fold, data.split), data.folds == fold
+        rows = Fold(data.X[train], data.y[train], data.X[val], data.y[val])
         fit_start = time.time()
         model = self.model.fit(self.params, data.task, rows, context)
         fit_s = time.time() - fit_start
