@@ -42,6 +42,11 @@ def timed(seed, n_rows=500, n_moments=60):
     return Split("time", rng.integers(0, 3, n_rows), rng.choice(rng.normal(size=n_moments), n_rows), seed)
 
 
+def equal_groups(seed):
+    keys = np.repeat(np.arange(25), 4)
+    return Split("group", keys % 2, keys, seed)
+
+
 @pytest.mark.parametrize("seed", [0, 7])
 @pytest.mark.parametrize("n_folds", [2, 5, 10])
 @pytest.mark.parametrize("n_classes", [2, 5])
@@ -69,11 +74,6 @@ def test_the_seed_decides(make):
     assert assign_folds(make(0), 5).tolist() != assign_folds(make(1), 5).tolist()
     assert hold_out(make(1), 0.3, "k")[1].tolist() == hold_out(make(1), 0.3, "k")[1].tolist()
     assert hold_out(make(0), 0.3, "k")[1].tolist() != hold_out(make(1), 0.3, "k")[1].tolist()
-
-
-def equal_groups(seed):
-    keys = np.repeat(np.arange(25), 4)
-    return Split("group", keys % 2, keys, seed)
 
 
 @pytest.mark.parametrize("counts", [[50, 2, 1], [3, 3, 3], [1, 1, 1, 1, 1, 1], [2, 3], [96, 1, 1, 1, 1]])
