@@ -11,7 +11,7 @@ import numpy as np
 
 from configs.schema import DataConfig, SplitKind
 from data.features import FeatureSpec
-from data.messages import did_you_mean, show_list
+from data.messages import did_you_mean, show, show_list
 from data.splits import Split, assign_folds, assign_holdout, hold_out, training_rows
 from data.summary import class_notes
 from data.target import Target
@@ -192,9 +192,10 @@ def _parse(text: str) -> datetime | None:
 def _check_complete(series: pd.Series, missing: np.ndarray, key: str) -> None:
     if missing.any():
         position = int(np.argmax(missing))
+        (value,) = series.iloc[[position]].tolist()
         raise DataError(
-            f"{key}: column {str(series.name)!r}, data row {data_row(series, position)}: "
-            f"{series.iloc[position]!r}; every row needs a value there, {missing.sum():,} of {len(series):,} have none"
+            f"{key}: column {str(series.name)!r}, data row {data_row(series, position)}: {show(value)}; every row "
+            f"needs a value there, {missing.sum():,} of {len(series):,} have none"
         )
 
 

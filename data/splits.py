@@ -181,8 +181,8 @@ def _deal_groups(split: Split, shares: np.ndarray) -> np.ndarray:
     """Part of every row: the largest group first, each goes where its rows and its classes fill up least.
 
     Shape: shares (n_parts,), which sum to 1 -> int64 (n_rows,).
-    Source: the idea of scikit-learn's StratifiedGroupKFold, which takes half a minute for 40,000 groups (this: a
-        third of a second), and holds out no share that is not one in n.
+    Source: the idea of scikit-learn's StratifiedGroupKFold, which takes half a minute for 40,000 groups, this
+        under a second; nor does it hold out a share that is not one in n.
     """
     _, group = np.unique(split.keys, return_inverse=True)
     n_classes = int(split.codes.max()) + 1
