@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import DataConfig, ProblemType, SplitKind
-from data.division import check_division, divide, set_aside
+from data.division import assign, check_division, choose_split, division_notes, set_aside, withhold
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
@@ -176,12 +176,15 @@ def load_dataset(
         labelled, notes = _drop_unlabelled(frame, config.target)
         target = Target.infer(labelled[config.target], problem_type, config.positive_class)
         y = target.encode(labelled[config.target])
-        division = divide(config, labelled, y, target, seed)
-        train_rows, test_rows = division.train_rows, division.test_rows
+        split = choose_split(config, labelled, y, target, seed)
+        train_rows, test_rows = withhold(config, split)
+        notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
         specs = set_aside(infer_features(train, config.target, config.ignore, config.kinds), config)
         encoder = Encoder.fit(train, specs)
         _check_features_left(encoder, specs)
+        split = split.of(train_rows)
+        folds, fold_notes = assign(config, split)
         X = encoder.transform(train)
         X_test = encoder.transform(labelled.iloc[test_rows]) if len(test_rows) else None
         y_test = y[test_rows] if len(test_rows) else None
@@ -194,13 +197,13 @@ def load_dataset(
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
     notes += row_notes(train, [*encoder.feature_names, config.target])
-    notes += division.notes
+    notes += fold_notes + division_notes(config, split, folds, target)
     return TabularDataset(
         name=table_name(config.source),
         X=X,
         y=y[train_rows],
-        folds=division.folds,
-        split=division.kind,
+        folds=folds,
+        split=split.kind,
         X_test=X_test,
         y_test=y_test,
         encoder=encoder,
@@ -240,6 +243,19 @@ def _load_test(
         labelled, notes = _drop_unlabelled(frame, target.name)
         y = target.encode(labelled[target.name])
         return frame, encoder.transform(labelled), y, [f"{source}: {note}" for note in notes]
+
+
+def _check_classes_left(target: Target, y: np.ndarray, kind: SplitKind) -> list[str]:
+    absent = np.setdiff1d(np.arange(len(target.classes)), y)
+    if not len(absent):
+        return []
+    names = show_list(target.classes[code] for code in absent)
+    # A group may hold all rows of a class, and a class may come late; but one class alone teaches nothing.
+    if kind == "stratified" or len(absent) == len(target.classes) - 1:
+        raise DataError(
+            f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
+        )
+    return [f"classes that only withheld rows have, and nothing can learn: {names}"]
 
 
 def _check_features_left(encoder: Encoder, specs: tuple[FeatureSpec, ...]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from configs.schema import DataConfig, SplitKind
+from configs.schema import DataConfig
 from data.features import FeatureSpec
 from data.messages import did_you_mean, show, show_list
 from data.splits import Split, assign_folds, assign_holdout, hold_out, training_rows
@@ -26,25 +26,6 @@ DEFAULT_FOLDS = 5
 # accuracy of .9 is .0013.
 HOLDOUT_SHARE = 0.2
 MAX_HOLDOUT_ROWS = 50_000
-
-
-@dataclass(frozen=True, eq=False)
-class Division:
-    """What becomes of every row.
-
-    Attributes:
-        kind: How the rows were divided.
-        train_rows: The rows that train or are validated.
-        test_rows: The rows withheld; empty where there are none.
-        folds: int8 (len(train_rows),), the fold in which each is validated; -1: in none.
-        notes: What the user should be told.
-    """
-
-    kind: SplitKind
-    train_rows: np.ndarray
-    test_rows: np.ndarray
-    folds: np.ndarray
-    notes: tuple[str, ...]
 
 
 def check_division(config: DataConfig) -> None:
@@ -68,8 +49,8 @@ def check_division(config: DataConfig) -> None:
             )
 
 
-def divide(config: DataConfig, frame: pd.DataFrame, y: np.ndarray, target: Target, seed: int) -> Division:
-    """Withhold the test rows and assign folds to the others.
+def choose_split(config: DataConfig, frame: pd.DataFrame, y: np.ndarray, target: Target, seed: int) -> Split:
+    """The rows as they are to be divided.
 
     Args:
         config: How.
@@ -80,17 +61,78 @@ def divide(config: DataConfig, frame: pd.DataFrame, y: np.ndarray, target: Targe
 
     Raises:
         ConfigError: classes are to be stratified, but the target is a number.
-        DataError: a column of data.group or data.time is not there or does not serve, or the rows are too few.
+        DataError: the column of data.group or data.time is not there, or a value does not serve; names its row.
     """
-    split = _split(config, frame, y, target, seed)
-    train_rows, test_rows = np.arange(len(y)), np.arange(0)
-    if config.test_size:
-        train_rows, test_rows = hold_out(split, config.test_size, "data.test_size")
-    notes = _kind_notes(config, split) + _check_classes_left(split, train_rows, target)
-    rest = split.of(train_rows)
-    folds, more = _assign(config, rest)
-    notes += more + _fold_notes(rest, folds, target)
-    return Division(split.kind, train_rows, test_rows, folds, tuple(notes))
+    codes = y if target.classes else np.zeros(len(y), dtype=np.int64)
+    if config.group is not None:
+        return Split("group", codes, _groups(_column(frame, "group", config.group, target.name)), seed)
+    if config.time is not None:
+        return Split("time", codes, _moments(_column(frame, "time", config.time, target.name)), seed)
+    if config.split == "stratified" and not target.classes:
+        raise ConfigError(
+            f"data.split=stratified: target {target.name!r} is a regression; allowed: random, group, time"
+        )
+    return Split(config.split or ("stratified" if target.classes else "random"), codes, None, seed)
+
+
+def withhold(config: DataConfig, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that train or are validated, and those withheld for the test.
+
+    Raises: DataError: too few rows, groups or times to withhold some.
+    """
+    if not config.test_size:
+        return np.arange(len(split.codes)), np.arange(0)
+    return hold_out(split, config.test_size, "data.test_size")
+
+
+def assign(config: DataConfig, split: Split) -> tuple[np.ndarray, list[str]]:
+    """Fold of every training row, -1 where it is never validated, and what the user should be told of it.
+
+    Raises: DataError: too few rows, groups or times.
+    """
+    n_rows = len(split.codes)
+    if config.val_size is not None:
+        return assign_holdout(split, config.val_size, "data.val_size"), []
+    if config.n_folds is not None or not config.holdout_rows or n_rows <= config.holdout_rows:
+        return assign_folds(split, config.n_folds or DEFAULT_FOLDS), []
+    share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n_rows)
+    folds = assign_holdout(split, share, "data.holdout_rows")
+    note = (
+        f"more than data.holdout_rows={config.holdout_rows:,} rows: {np.count_nonzero(folds == 0):,} of them "
+        f"validate every trial, instead of {DEFAULT_FOLDS} folds (data.n_folds={DEFAULT_FOLDS} has folds again)"
+    )
+    return folds, [note]
+
+
+def division_notes(config: DataConfig, split: Split, folds: np.ndarray, target: Target) -> list[str]:
+    """What the division is by, and the classes that are too rare for every fold, or gathered in one.
+
+    Args:
+        config: How the rows were divided.
+        split: The training rows.
+        folds: The fold of each.
+        target: What the labels are.
+    """
+    if split.kind == "group":
+        n_groups = len(np.unique(split.keys))
+        notes = [f"rows with the same {config.group!r} stay together; {n_groups:,} groups train"]
+    elif split.kind == "time":
+        notes = [f"rows are ordered by {config.time!r}: every model is validated and tested on later ones"]
+    else:
+        notes = []
+    n_folds = int(folds.max()) + 1
+    if split.kind == "stratified":
+        return class_notes(target, split.codes, n_folds) if n_folds > 1 else []
+    present = np.unique(split.codes)
+    unseen = {
+        int(code)
+        for fold in range(n_folds)
+        for code in np.setdiff1d(present, split.codes[training_rows(folds, fold, split.kind)])
+    }
+    if unseen:
+        names = show_list(target.classes[code] for code in sorted(unseen))
+        notes.append(f"classes that some folds train without: {names}")
+    return notes
 
 
 def set_aside(specs: Iterable[FeatureSpec], config: DataConfig) -> tuple[FeatureSpec, ...]:
@@ -110,34 +152,6 @@ def _set_aside(spec: FeatureSpec, config: DataConfig) -> FeatureSpec:
     if spec.name == config.time and spec.kind == "categorical":
         return replace(spec, kind="ignore", note="it orders the rows; its values do not come again")
     return spec
-
-
-def _split(config: DataConfig, frame: pd.DataFrame, y: np.ndarray, target: Target, seed: int) -> Split:
-    codes = y if target.classes else np.zeros(len(y), dtype=np.int64)
-    if config.group is not None:
-        return Split("group", codes, _groups(_column(frame, "group", config.group, target.name)), seed)
-    if config.time is not None:
-        return Split("time", codes, _moments(_column(frame, "time", config.time, target.name)), seed)
-    if config.split == "stratified" and not target.classes:
-        raise ConfigError(
-            f"data.split=stratified: target {target.name!r} is a regression; allowed: random, group, time"
-        )
-    return Split(config.split or ("stratified" if target.classes else "random"), codes, None, seed)
-
-
-def _assign(config: DataConfig, split: Split) -> tuple[np.ndarray, list[str]]:
-    n_rows = len(split.codes)
-    if config.val_size is not None:
-        return assign_holdout(split, config.val_size, "data.val_size"), []
-    if config.n_folds is not None or not config.holdout_rows or n_rows <= config.holdout_rows:
-        return assign_folds(split, config.n_folds or DEFAULT_FOLDS), []
-    share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n_rows)
-    folds = assign_holdout(split, share, "data.holdout_rows")
-    note = (
-        f"more than data.holdout_rows={config.holdout_rows:,} rows: {np.count_nonzero(folds == 0):,} of them "
-        f"validate every trial, instead of {DEFAULT_FOLDS} folds (data.n_folds={DEFAULT_FOLDS} has folds again)"
-    )
-    return folds, [note]
 
 
 def _column(frame: pd.DataFrame, key: str, name: str, target: str) -> pd.Series:
@@ -197,39 +211,3 @@ def _check_complete(series: pd.Series, missing: np.ndarray, key: str) -> None:
             f"{key}: column {str(series.name)!r}, data row {data_row(series, position)}: {show(value)}; every row "
             f"needs a value there, {missing.sum():,} of {len(series):,} have none"
         )
-
-
-def _kind_notes(config: DataConfig, split: Split) -> list[str]:
-    if split.kind == "group":
-        return [f"rows with the same {config.group!r} stay together: {len(np.unique(split.keys)):,} groups"]
-    if split.kind == "time":
-        return [f"rows are ordered by {config.time!r}: every model is validated and tested on later ones"]
-    return []
-
-
-def _check_classes_left(split: Split, train_rows: np.ndarray, target: Target) -> list[str]:
-    absent = np.setdiff1d(np.arange(len(target.classes)), split.codes[train_rows])
-    if not len(absent):
-        return []
-    names = show_list(target.classes[code] for code in absent)
-    if split.kind == "stratified" or len(absent) > len(target.classes) - 2:
-        raise DataError(
-            f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
-        )
-    return [f"classes that only withheld rows have, and nothing can learn: {names}"]
-
-
-def _fold_notes(split: Split, folds: np.ndarray, target: Target) -> list[str]:
-    """Classes too rare for every fold, or gathered where a fold's models do not see them."""
-    n_folds = int(folds.max()) + 1
-    if split.kind == "stratified":
-        return class_notes(target, split.codes, n_folds) if n_folds > 1 else []
-    present = np.unique(split.codes)
-    unseen = {
-        int(code)
-        for fold in range(n_folds)
-        for code in np.setdiff1d(present, split.codes[training_rows(folds, fold, split.kind)])
-    }
-    if not unseen:
-        return []
-    return [f"classes that some folds train without: {show_list(target.classes[c] for c in sorted(unseen))}"]

@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from configs.schema import DataConfig
 from data.dataset import load_dataset
-from data.division import check_division, divide, set_aside
+from data.division import assign, choose_split, division_notes, set_aside, withhold
 from data.features import infer_features
 from data.splits import training_rows
 from data.target import Target
@@ -21,11 +22,24 @@ def make_frame(**columns):
     return pd.DataFrame({"x": rng.normal(size=N), "y": rng.permutation(N) % 3, **columns})
 
 
+@dataclass
+class Division:
+    kind: str
+    train_rows: np.ndarray
+    test_rows: np.ndarray
+    folds: np.ndarray
+    notes: list
+
+
 def make(frame, seed=0, problem_type=None, **options):
     config = DataConfig(source="t.csv", target="y", **options)
-    check_division(config)
     target = Target.infer(frame["y"], problem_type)
-    return divide(config, frame, target.encode(frame["y"]), target, seed)
+    whole = choose_split(config, frame, target.encode(frame["y"]), target, seed)
+    train_rows, test_rows = withhold(config, whole)
+    split = whole.of(train_rows)
+    folds, notes = assign(config, split)
+    notes += division_notes(config, split, folds, target)
+    return Division(split.kind, train_rows, test_rows, folds, notes)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +133,8 @@ def test_a_group_is_on_one_side_of_every_division(options):
     for k in range(division.folds.max() + 1):
         train = training_rows(division.folds, k, "group")
         assert not set(customers[train]) & set(customers[division.folds == k])
-    assert any("same 'customer' stay together: 30 groups" in note for note in division.notes)
+    note = f"rows with the same 'customer' stay together; {len(set(customers))} groups train"
+    assert note in division.notes
 
 
 TIMES = {
@@ -188,16 +203,18 @@ def test_a_class_that_comes_late_is_told():
     frame.loc[70:, "y"] = 2
     division = make(frame, time="when")
     assert "classes that some folds train without: 2" in division.notes
-    frame["y"] = ["a", "b"] * 50 + ["new"] * 20
-    division = make(frame, time="when", test_size=0.2)
-    assert "classes that only withheld rows have, and nothing can learn: 'new'" in division.notes
 
 
-def test_training_rows_of_one_class_teach_nothing():
-    frame = make_frame(when=range(N))
-    frame["y"] = [0] * 100 + [1] * 20
+def test_classes_that_only_withheld_rows_have(tmp_path):
+    def load(labels, **options):
+        make_frame(when=range(N)).assign(y=labels).to_csv(tmp_path / "t.csv", index=False)
+        return load_dataset(DataConfig(source=str(tmp_path / "t.csv"), target="y", test_size=0.2, **options))
+
+    dataset = load(["a", "b"] * 50 + ["new"] * 20, time="when")
+    assert "classes that only withheld rows have, and nothing can learn: 'new'" in dataset.notes
+    assert set(dataset.y_test[-20:]) == {2}
     with pytest.raises(DataError, match=r"data\.test_size: classes left without a training row: 1"):
-        make(frame, time="when", test_size=0.2)
+        load([0] * 100 + [1] * 20, time="when")
 
 
 def test_the_dividing_column_is_a_feature_only_where_it_can_teach():
