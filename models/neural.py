@@ -71,6 +71,7 @@ class NetworkParams(Params):
 class NetworkModel(Model):
     """A fitted network; a family gives its parameters, its body, its losses and its outputs."""
 
+    steps_param = "epochs"
     kind: ClassVar[type[NetworkParams]]
 
     def __init__(self, network: TabularNetwork, meta: Meta):

@@ -83,7 +83,7 @@ class StoredTrial:
         return sum(f.fit_s for f in self.folds)
 
     def final_folds(self, split: SplitKind) -> tuple[FoldRecord, ...]:
-        """The folds whose models answer for the trial: all, or in time the last, which has seen the latest rows."""
+        """The folds whose models answer for the trial: all; in time the last, refitted on every row."""
         return self.folds[-1:] if split == "time" else self.folds
 
     def model_path(self, fold: int) -> Path:

@@ -72,6 +72,10 @@ def test_folds_in_time_learn_nothing_of_later_rows(tmp_path):
         for k in range(3):
             # Trees answer with means of what they were trained on: no more than the most they saw.
             assert oof[folds == k].max() <= dataset.y[dataset.folds < k].max() + 1
+    # What answers new rows has been refitted with the latest ones.
+    latest = dataset.folds == 2
+    answers = load_bundle(bundle).predict_encoded(np.asarray(dataset.X)[latest]).mean
+    assert answers.max() > dataset.y[dataset.folds < 2].max() + 300
     for member in result["members"]:
         assert [p.name for p in (bundle / "members" / member["trial"]).iterdir()] == ["fold_2"]
     assert len(predict(tmp_path, frame)) == len(frame)
