@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from data.dataset import TabularDataset
     from tuning.sweep import Plan
 
 out = Console(width=None if sys.stdout.isatty() else 120)
@@ -47,7 +48,7 @@ def print_plan(plan: Plan) -> None:
     problem = escape(f"'{target.name}' ({dataset.problem_type}{classes})")
     out.print(f"[bold]{escape(str(config.name))}[/bold]: predict {problem}")
     out.print(
-        f"  {dataset.n_rows:,} rows to train on in {dataset.n_folds} folds, {withheld:,} withheld for the test, "
+        f"  {dataset.n_rows:,} rows to train on, {_folds(dataset)}, {withheld:,} withheld for the test, "
         f"{dataset.n_features} features; optimising {plan.metric.name}"
     )
     kinds: dict[str, list[str]] = {}
@@ -66,6 +67,13 @@ def print_plan(plan: Plan) -> None:
         *([f"at most {search.num_trials} trials"] if search.num_trials else []),
     ]
     out.print(f"  searching {', '.join(config.families)}: {', '.join(limits)}")
+
+
+def _folds(dataset: TabularDataset) -> str:
+    if dataset.n_folds == 1:
+        return f"{int((dataset.folds == 0).sum()):,} of them to validate"
+    how = {"random": "", "stratified": "", "group": " of whole groups", "time": " in order of time"}
+    return f"{dataset.n_folds} folds{how[dataset.split]}"
 
 
 def print_interrupted(result: dict[str, Any]) -> None:

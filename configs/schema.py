@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from configs.sources import mask_secrets
 
 ProblemType = Literal["binary", "multiclass", "regression"]
+SplitKind = Literal["random", "stratified", "group", "time"]
 ColumnKind = Literal["numeric", "categorical", "boolean", "ignore"]
 MetricName = Literal["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2"]
 
@@ -39,7 +40,14 @@ class DataConfig(Section):
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
         kinds: Column kinds that override the inferred ones.
-        n_folds: Cross-validation folds; every family is scored on the same ones.
+        split: random; stratified: each class in the same shares; group; time. Default: group or time where their
+            column is given, else stratified for classes and random for numbers.
+        group: Column whose equal values stay together, in one fold or withheld; it is no feature unless in kinds.
+        time: Column of numbers, dates or ISO texts; test rows are the latest, and each fold trains on earlier ones.
+        n_folds: Cross-validation folds, 5 by default; every family is scored on the same ones.
+        val_size: Share of the training rows in (0, 1) that validates every trial, instead of folds.
+        holdout_rows: With more training rows, and neither n_folds nor val_size given, a fifth of them, at most
+            50,000, validates instead of folds; null or 0: never.
         positive_class: The class that precision, recall and F1 count (binary; default: the last in order).
     """
 
@@ -49,7 +57,12 @@ class DataConfig(Section):
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()
     kinds: dict[str, ColumnKind] = {}
-    n_folds: int = Field(5, ge=2, le=20)
+    split: SplitKind | None = None
+    group: str | None = None
+    time: str | None = None
+    n_folds: int | None = Field(None, ge=2, le=20)
+    val_size: float | None = Field(None, gt=0.0, lt=1.0)
+    holdout_rows: int | None = Field(200_000, ge=0)
     positive_class: str | None = None
 
 

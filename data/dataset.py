@@ -15,18 +15,18 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from configs.schema import DataConfig, ProblemType
+from configs.schema import DataConfig, ProblemType, SplitKind
 from configs.sources import mask_secrets
+from data.division import assign, check_division, choose_split, division_notes, set_aside, withhold
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
 from data.sources import load_table, table_name
-from data.splits import assign_folds, split_test
-from data.summary import class_notes, column_notes, fingerprint, golden_rows, row_notes
+from data.summary import column_notes, fingerprint, golden_rows, row_notes
 from data.target import Target, missing_labels
-from errors import ConfigError, DataError, DataLoadError
+from errors import DataError, DataLoadError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,8 @@ class TabularDataset:
         name: Name of the file without suffixes.
         X: float32 (n_rows, n_features), as the encoder makes them.
         y: Class codes int64, or values float64, (n_rows,).
-        folds: int8 (n_rows,), the fold each row is validated in.
+        folds: int8 (n_rows,), the fold each row is validated in; -1: never.
+        split: How the rows were divided; data.splits.training_rows says which of them train for a fold.
         X_test: As X, or None where no rows are withheld.
         y_test: As y, or None.
         encoder: Raw values to rows of X; fitted on the training rows.
@@ -52,6 +53,7 @@ class TabularDataset:
     X: np.ndarray
     y: np.ndarray
     folds: np.ndarray
+    split: SplitKind
     X_test: np.ndarray | None
     y_test: np.ndarray | None
     encoder: Encoder
@@ -73,7 +75,7 @@ class TabularDataset:
 
     @property
     def n_folds(self) -> int:
-        """Number of cross-validation folds."""
+        """Number of validation folds; 1 where one part validates every trial."""
         return int(self.folds.max()) + 1
 
     @property
@@ -106,6 +108,7 @@ class TabularDataset:
         about = {
             "format": FORMAT,
             "name": self.name,
+            "split": self.split,
             "fingerprint": self.fingerprint,
             "notes": self.notes,
             "golden_rows": self.golden_rows,
@@ -130,6 +133,7 @@ class TabularDataset:
                 X=_load_array(folder / "X.npy", mapped=True),
                 y=_load_array(folder / "y.npy"),
                 folds=_load_array(folder / "folds.npy"),
+                split=about["split"],
                 X_test=_load_array(folder / "X_test.npy", mapped=True) if test else None,
                 y_test=_load_array(folder / "y_test.npy") if test else None,
                 encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
@@ -158,34 +162,30 @@ def load_dataset(
     """Read a table, withhold the test rows, infer kinds and fit the encoder on the others, and assign folds.
 
     Args:
-        config: Source, target, test rows, columns left out, kinds, folds.
+        config: Source, target, columns left out, kinds, and how the rows are divided.
         problem_type: Overrides what the target poses.
         seed: Same seed, same test rows and folds.
 
     Raises:
         DataLoadError: a file is not a table.
         DataError: the target or a column cannot be learned from; names the file, the column and the value.
-        ConfigError: both a test file and a test share are given.
+        ConfigError: keys contradict each other.
     """
-    if config.test_source and config.test_size:
-        raise ConfigError(
-            f"data.test_source={mask_secrets(config.test_source)} and data.test_size={config.test_size}: "
-            "give one of them"
-        )
+    check_division(config)
     frame = load_table(config.source)
     with _naming(config.source):
         labelled, notes = _drop_unlabelled(frame, config.target)
         target = Target.infer(labelled[config.target], problem_type, config.positive_class)
         y = target.encode(labelled[config.target])
-        train_rows, test_rows = np.arange(len(y)), np.arange(0)
-        if config.test_size:
-            train_rows, test_rows = split_test(y, config.test_size, target.problem_type, seed)
-            _check_classes_left(target, y[train_rows])
+        split = choose_split(config, labelled, y, target, seed)
+        train_rows, test_rows = withhold(config, split)
+        notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
-        specs = infer_features(train, config.target, config.ignore, config.kinds)
+        specs = set_aside(infer_features(train, config.target, config.ignore, config.kinds), config)
         encoder = Encoder.fit(train, specs)
         _check_features_left(encoder, specs)
-        folds = assign_folds(y[train_rows], config.n_folds, target.problem_type, seed)
+        split = split.of(train_rows)
+        folds, fold_notes = assign(config, split)
         X = encoder.transform(train)
         X_test = encoder.transform(labelled.iloc[test_rows]) if len(test_rows) else None
         y_test = y[test_rows] if len(test_rows) else None
@@ -198,12 +198,13 @@ def load_dataset(
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
     notes += row_notes(train, [*encoder.feature_names, config.target])
-    notes += class_notes(target, y[train_rows], config.n_folds)
+    notes += fold_notes + division_notes(config, split, folds, target)
     return TabularDataset(
         name=table_name(config.source),
         X=X,
         y=y[train_rows],
         folds=folds,
+        split=split.kind,
         X_test=X_test,
         y_test=y_test,
         encoder=encoder,
@@ -245,13 +246,17 @@ def _load_test(
         return frame, encoder.transform(labelled), y, [f"{mask_secrets(source)}: {note}" for note in notes]
 
 
-def _check_classes_left(target: Target, y: np.ndarray) -> None:
+def _check_classes_left(target: Target, y: np.ndarray, kind: SplitKind) -> list[str]:
     absent = np.setdiff1d(np.arange(len(target.classes)), y)
-    if len(absent):
-        names = show_list(target.classes[code] for code in absent)
+    if not len(absent):
+        return []
+    names = show_list(target.classes[code] for code in absent)
+    # A group may hold all rows of a class, and a class may come late; but one class alone teaches nothing.
+    if kind == "stratified" or len(absent) == len(target.classes) - 1:
         raise DataError(
             f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
         )
+    return [f"classes that only withheld rows have, and nothing can learn: {names}"]
 
 
 def _check_features_left(encoder: Encoder, specs: tuple[FeatureSpec, ...]) -> None:

@@ -45,7 +45,7 @@ class Ensemble:
     Attributes:
         members: By falling weight.
         best_single: The trial with the best out-of-fold score.
-        oof_score: Out-of-fold score of the ensemble, in the metric's direction.
+        oof_score: Score of the ensemble on the validated rows, out of fold, in the metric's direction.
         best_single_oof_score: The same of the best single trial.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
@@ -80,15 +80,16 @@ def build_ensemble(
     candidates = [t for t in read_trials(run / "trials") if len(t.folds) == dataset.n_folds]
     if not candidates:
         raise TrainingError(
-            f"{run}: no trial finished all {dataset.n_folds} folds, so there is nothing to build from; "
-            "give the search more time (search.time_budget_s) or fewer folds (data.n_folds)"
+            f"{run}: no trial is complete (folds: {dataset.n_folds}), so there is nothing to build from; "
+            "give the search more time (search.time_budget_s) or fewer folds (data.n_folds, data.val_size)"
         )
-    folds, y = np.asarray(dataset.folds), np.asarray(dataset.y)
+    folds = np.asarray(dataset.folds)
+    y = np.asarray(dataset.y)[folds >= 0]
     oofs = [t.oof(folds) for t in candidates]
     selection = select(oofs, y, partial(loss, metric), config.max_steps, config.max_members)
     scores = [score(metric, y, oof) for oof in oofs]
     best = int(np.argmin([loss(metric, y, oof) for oof in oofs]))
-    members = _members(selection, candidates, oofs, dataset)
+    members = _members(selection, candidates, oofs, y if dataset.problem_type == "regression" else None)
     oof = sum(w * oofs[i] for i, w in selection.weights.items())
     test = _score_test(members, candidates[best], dataset, context)
     ensemble = Ensemble(
@@ -124,12 +125,10 @@ def count_test_look(run: Path) -> int:
 
 
 def _members(
-    selection: Selection, candidates: list[StoredTrial], oofs: list[np.ndarray], dataset: TabularDataset
+    selection: Selection, candidates: list[StoredTrial], oofs: list[np.ndarray], values: np.ndarray | None
 ) -> tuple[Member, ...]:
     def noise(i: int) -> float:
-        if dataset.problem_type != "regression":
-            return 0.0
-        return float(np.mean((oofs[i][:, 0] - dataset.y) ** 2))
+        return 0.0 if values is None else float(np.mean((oofs[i][:, 0] - values) ** 2))
 
     members = [Member(candidates[i], weight, noise(i)) for i, weight in selection.weights.items()]
     return tuple(sorted(members, key=lambda m: (-m.weight, m.trial.number)))
@@ -146,12 +145,13 @@ def _score_test(
     single = UncertaintySum(is_regression)
     weights = {m.trial.name: m.weight for m in members}
     for trial in {t.name: t for t in (best, *(m.trial for m in members))}.values():
-        for record in trial.folds:
+        final = trial.final_folds(dataset.split)
+        for record in final:
             prediction = trial.load_model(record.fold).predict(X_test, context.n_threads)
             if trial.name in weights:
-                both.add(prediction, weights[trial.name] / len(trial.folds))
+                both.add(prediction, weights[trial.name] / len(final))
             if trial.name == best.name:
-                single.add(prediction, 1 / len(trial.folds))
+                single.add(prediction, 1 / len(final))
     answers = {"ensemble": both.result().mean, "best_single": single.result().mean}
     X, y = np.asarray(dataset.X), np.asarray(dataset.y)
     untuned = predict_untuned_lightgbm(task_of(dataset), X, y, X_test, context)

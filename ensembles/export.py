@@ -37,7 +37,7 @@ def write_bundle(
     beside = path.parent / f".{path.name}.new"
     shutil.rmtree(beside, ignore_errors=True)
     for name, (trial, _, _) in members.items():
-        for record in trial.folds:
+        for record in trial.final_folds(dataset.split):
             shutil.copytree(trial.model_path(record.fold), beside / "members" / name / f"fold_{record.fold}")
     _write_json(beside / "features.json", dataset.encoder.to_json())
     _write_json(beside / "target.json", dataset.target.to_json())

@@ -100,9 +100,11 @@ class Model(ABC):
     """One fitted fold of a family.
 
     A family is a subclass: `fit` makes one, `save` and `load` keep it without pickle, `predict` uses it.
+    `steps_param` is the parameter that caps the epochs or boosting rounds of a fit.
     """
 
     key: ClassVar[str]
+    steps_param: ClassVar[str]
     has_draws: ClassVar[bool] = False
     history: History
 

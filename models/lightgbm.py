@@ -74,6 +74,7 @@ class LightGBM(Model):
     """One fitted fold, cut to its best round. It runs on the CPU whatever the device of the trial."""
 
     key = "lightgbm"
+    steps_param = "num_boost_round"
 
     def __init__(self, booster: lgb.Booster, meta: Meta):
         self.booster = booster

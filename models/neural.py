@@ -80,6 +80,7 @@ class NetworkParams(Params):
 class NetworkModel(Model):
     """A fitted network; a family gives its parameters, its body, its losses and its outputs."""
 
+    steps_param = "epochs"
     kind: ClassVar[type[NetworkParams]]
     lr_factors: ClassVar[dict[str, float]] = {}
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.schema import SplitKind
 from errors import BundleError
 from models.base import Model, Prediction
 from models.families import get_family
@@ -81,6 +82,10 @@ class StoredTrial:
         """Seconds of fitting, all finished folds."""
         return sum(f.fit_s for f in self.folds)
 
+    def final_folds(self, split: SplitKind) -> tuple[FoldRecord, ...]:
+        """The folds whose models answer for the trial: all; in time the last, refitted on every row."""
+        return self.folds[-1:] if split == "time" else self.folds
+
     def model_path(self, fold: int) -> Path:
         """Folder of a fold's model."""
         return self.path / f"fold_{fold}" / "model"
@@ -90,12 +95,12 @@ class StoredTrial:
         return get_family(self.family).load(self.model_path(fold))
 
     def oof(self, folds: np.ndarray) -> np.ndarray:
-        """Out-of-fold predictions of every row; the trial must have finished all folds.
+        """Out-of-fold predictions of the validated rows; the trial must have finished all folds.
 
         Args:
-            folds: (n_samples,), the fold in which each row is validated.
+            folds: (n_samples,), the fold in which each row is validated; -1: never.
 
-        Shape: -> float32 (n_samples, n_outputs).
+        Shape: -> float32 (n_validated, n_outputs), the rows of folds >= 0 in their order.
         Raises: BundleError: a fold's predictions are missing or do not fit the table.
         """
         out: np.ndarray | None = None
@@ -111,9 +116,9 @@ class StoredTrial:
             if out is None:
                 out = np.full((len(folds), part.shape[1]), np.nan, np.float32)
             out[rows] = part
-        if out is None or np.isnan(out).any():
+        if out is None or np.isnan(out[folds >= 0]).any():
             raise BundleError(f"{self.path}: not every fold is finished")
-        return out
+        return out[folds >= 0]
 
 
 def trial_name(number: int, family: str) -> str:

@@ -64,6 +64,7 @@ class XGBoost(Model):
     """One fitted fold, cut to its best round. It predicts on the CPU wherever it was fitted."""
 
     key = "xgboost"
+    steps_param = "num_boost_round"
 
     def __init__(self, booster: xgb.Booster, meta: Meta):
         booster.set_param({"device": "cpu"})

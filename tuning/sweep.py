@@ -151,6 +151,7 @@ def _sweep_data(plan: Plan, run: Run, budget: Budget) -> SweepData:
         y=np.asarray(dataset.y),
         folds=np.asarray(dataset.folds),
         n_folds=dataset.n_folds,
+        split=dataset.split,
         task=task_of(dataset),
         metric=plan.metric.name,
         trials=run.trials,

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from ray import tune
 
+from configs.schema import SplitKind
 from data.metrics import score
-from models.base import FitContext, Fold, Task
+from data.splits import training_rows
+from models.base import FitContext, Fold, Model, Task
 from models.families import get_family
 from models.trials import FoldRecord, trial_name, write_fold
 
@@ -25,8 +27,9 @@ class SweepData:
     Attributes:
         X: float32 (n_samples, n_features).
         y: (n_samples,).
-        folds: (n_samples,), the fold in which a row is validated.
+        folds: (n_samples,), the fold in which a row is validated; -1: never.
         n_folds: Number of folds.
+        split: How the rows were divided.
         task: What the models must know.
         metric: Name of the metric reported.
         trials: Folder of the trials.
@@ -39,6 +42,7 @@ class SweepData:
     y: np.ndarray
     folds: np.ndarray
     n_folds: int
+    split: SplitKind
     task: Task
     metric: str
     trials: Path
@@ -75,31 +79,38 @@ class FoldTrainable(tune.Trainable):
         """Fit, predict, score and write the next fold.
 
         Under a time budget the time left is shared evenly by the folds left, so a started trial ends with all
-        its folds; what has no time to begin ends without a fold.
+        its folds; what has no time to begin ends without a fold. A split in time ends with one more fit, on all
+        rows: the last fold's model has not seen the latest ones.
         """
         data, fold, start = self.data, len(self.scores), time.time()
         left = float("inf") if self.end is None else self.end - start
         if left <= 0:
             return self._report(done=True)
-        share = None if self.end is None else time.monotonic() + left / (data.n_folds - fold)
+        n_fits = data.n_folds - fold + (data.split == "time")
+        share = None if self.end is None else time.monotonic() + left / n_fits
         context = FitContext(data.n_threads, data.device, self.seed + fold, share)
-        val = np.asarray(data.folds) == fold
-        rows = Fold(data.X[~val], data.y[~val], data.X[val], data.y[val])
+        train, val = training_rows(data.folds, fold, data.split), data.folds == fold
+        rows = Fold(data.X[train], data.y[train], data.X[val], data.y[val])
         fit_start = time.time()
         model = self.model.fit(self.params, data.task, rows, context)
         fit_s = time.time() - fit_start
         prediction = model.predict(rows.X_val, data.n_threads)
         value = score(data.metric, rows.y_val, prediction.mean)
+        history = model.history
+        if data.split == "time" and fold == data.n_folds - 1:
+            fit_start = time.time()
+            model = self._refit(model, rows)
+            fit_s += time.time() - fit_start
         record = FoldRecord(
             fold=fold,
             score=value,
             fit_s=fit_s,
             total_s=time.time() - start,
-            stop_reason=model.history.stop_reason,
-            train_loss=model.history.train,
-            val_loss=model.history.val,
-            best_step=model.history.best,
-            every=model.history.every,
+            stop_reason=history.stop_reason,
+            train_loss=history.train,
+            val_loss=history.val,
+            best_step=history.best,
+            every=history.every,
         )
         write_fold(self.path, record, model, prediction)
         self.scores.append(value)
@@ -108,8 +119,17 @@ class FoldTrainable(tune.Trainable):
             fold_score=value,
             fit_s=fit_s,
             total_s=time.time() - start,
-            fit_end=model.history.stop_reason,
+            fit_end=history.stop_reason,
         )
+
+    def _refit(self, model: Model, fold: Fold) -> Model:
+        """The last fold's model on all rows, for as many steps as were best; as it was where the time ends first."""
+        data = self.data
+        deadline = None if self.end is None else time.monotonic() + self.end - time.time()
+        context = FitContext(data.n_threads, data.device, self.seed, deadline)
+        params = self.params | {model.steps_param: model.history.best + 1}
+        refitted = self.model.fit(params, data.task, Fold(data.X, data.y, fold.X_val, fold.y_val), context)
+        return model if refitted.history.stop_reason == "deadline" else refitted
 
     def _report(self, *, done: bool, **values: Any) -> dict[str, Any]:
         return {

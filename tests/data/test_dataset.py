@@ -53,7 +53,7 @@ def assert_same(one, two):
         if a is not None:
             assert a.dtype == b.dtype
             assert a.tobytes() == b.tobytes(), name
-    for name in ("name", "encoder", "target", "specs", "golden_rows", "fingerprint", "notes"):
+    for name in ("name", "encoder", "target", "specs", "golden_rows", "fingerprint", "split", "notes"):
         assert getattr(one, name) == getattr(two, name), name
 
 
@@ -191,6 +191,16 @@ def test_saved_and_loaded_is_the_same(write, tmp_path, test_size):
     expected |= {"X_test.npy", "y_test.npy"} if test_size else set()
     assert {path.name for path in folder.iterdir()} == expected
     assert [path.name for path in folder.parent.iterdir()] == ["dataset"]
+
+
+def test_a_division_is_saved_with_the_rows(write, tmp_path):
+    frame = make_table().assign(day=range(N))
+    dataset = load(write(frame), time="day", val_size=0.25, kinds={"day": "numeric"})
+    dataset.save(tmp_path / "dataset")
+    loaded = TabularDataset.load(tmp_path / "dataset")
+    assert_same(dataset, loaded)
+    assert (loaded.split, loaded.n_folds) == ("time", 1)
+    assert loaded.folds.tolist() == [-1] * 150 + [0] * 50
 
 
 def test_saving_replaces_and_a_failed_save_leaves_what_was_there(write, tmp_path, monkeypatch):

@@ -184,6 +184,12 @@ def test_deadline_that_does_not_bind_changes_nothing(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_the_number_of_steps_can_be_set(family):
+    history = fit(family, "binary", **{get_family(family).steps_param: 3}).history
+    assert (len(history.val), history.every) == (3, 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("n_train", [1, 2, 30, 33])
 def test_tiny_tables(family, n_train):
     fold = make_fold("regression", n_train, 5)
