@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
     from tuning.sweep import Plan
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 SHOWN_TRIALS = 15
+SHOWN_CLASSES = 12
+SHOWN_VALUES = 3
+VALUE_WIDTH = 24
 LARGE = 1000
 
 
@@ -66,6 +72,77 @@ def print_plan(plan: Plan) -> None:
         *([f"at most {search.num_trials} trials"] if search.num_trials else []),
     ]
     out.print(f"  searching {', '.join(config.families)}: {', '.join(limits)}")
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """Columns, target and warnings of a table; piped, every column stays on one line."""
+    console = out if out.is_terminal else Console(width=1000)
+    rows = f"{inspection.rows:,} rows, {len(inspection.columns) + (inspection.target is not None)} columns"
+    test = (
+        f"; test file {inspection.test_source}: {inspection.test_rows:,} rows"
+        if inspection.test_source
+        else ""
+    )
+    console.print(f"[bold]{escape(inspection.source)}[/bold]: {rows}{escape(test)}", highlight=False)
+    table = Table(box=HORIZONTALS if out.is_terminal else None, pad_edge=False, header_style="bold")
+    for title in ("column", "kind", "missing", "distinct", "range, or most frequent", "examples", "note"):
+        right = title in {"missing", "distinct"}
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=right or title == "kind", overflow="fold"
+        )
+    for column in inspection.columns:
+        table.add_row(*map(escape, _column_row(column)), style="dim" if column.kind == "ignore" else None)
+    console.print(table)
+    if inspection.target:
+        _print_target(console, inspection.target)
+    for warning in inspection.warnings:
+        message = escape(warning.message)
+        console.print(f"[yellow]warning[/yellow] {warning.code}: {message}", highlight=False, soft_wrap=True)
+    if not inspection.warnings:
+        console.print("No warnings.")
+
+
+def _column_row(column: ColumnReport) -> list[str]:
+    missing = f"{column.missing:,} ({100 * column.missing_share:.2g} %)" if column.missing else "0"
+    spread, examples = "", ", ".join(_short(value) for value in column.examples)
+    if column.frequent:
+        spread, examples = _frequencies(column.frequent[:SHOWN_VALUES]), ""  # they are examples already
+    elif column.low is not None:
+        spread = f"{_amount(column.low)} .. {_amount(column.high)}"
+    return [column.name, column.kind, missing, f"{column.distinct:,}", spread, examples, column.note]
+
+
+def _print_target(console: Console, target: TargetReport) -> None:
+    console.print(f"Target [bold]{escape(target.name)}[/bold]: {target.problem_type}", highlight=False)
+    if target.classes:
+        by_count = (
+            sorted(target.classes, key=lambda c: -c.count)
+            if target.classes[SHOWN_CLASSES:]
+            else target.classes
+        )
+        more = f" and {len(by_count) - SHOWN_CLASSES} more" if by_count[SHOWN_CLASSES:] else ""
+        shown = "  ".join(f"{_short(c.value)}: {c.count:,} ({_share(c)})" for c in by_count[:SHOWN_CLASSES])
+        console.print(f"  {escape(shown)}{more}", highlight=False)
+    else:
+        shown = "  ".join(f"{name} {_amount(value)}" for name, value in target.statistics.items())
+        console.print(f"  {shown}", highlight=False)
+
+
+def _frequencies(frequent: Sequence[Frequency]) -> str:
+    return ", ".join(f"{_short(f.value)} ({_share(f)})" for f in frequent)
+
+
+def _share(frequency: Frequency) -> str:
+    return f"{100 * frequency.share:.2g} %"
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 1]}…"
+
+
+def _amount(value: float | int | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def print_interrupted(result: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ CONFIG_DIR = Path(__file__).parent
 SAMPLES = CONFIG_DIR.parent / "data" / "samples"
 GROUPS = ("data", "search", "tracking", "ensemble", "serving", "cluster", "experiment")
 DEFAULT_TIME_BUDGET_S = 300.0
+KEY = r"[A-Za-z_][\w.\-]*"
 
 
 def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -> JobConfig:
@@ -47,6 +48,26 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
     if config.name is None:
         config = config.model_copy(update={"name": default_name(config.data.source)})
     return config
+
+
+def is_override(argument: str) -> bool:
+    """Whether a command's argument is `key=value`, not a path or an address."""
+    return re.match(f"{KEY}=", argument) is not None
+
+
+def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Mapping[str, str]) -> JobConfig:
+    """A job of which only the data is looked at; its target is "" where none is set.
+
+    Args:
+        overrides: As for load_config.
+        config_dir: As for load_config.
+        given: Keys of the data section as plain text, which win over overrides and presets.
+
+    Raises: ConfigError: as load_config.
+    """
+    values = _values(overrides, config_dir)
+    values["data"] = {"target": ""} | (values["data"] or {}) | given
+    return _validate(JobConfig, values, _Origin(overrides, config_dir))
 
 
 def load_section(
@@ -158,7 +179,7 @@ def _explain_preset(lines: list[str], config_dir: Path | None) -> str:
 def _to_hydra(override: str) -> str:
     """A user's `key=value` in Hydra's grammar: any text is a value, and unknown keys wait for validation."""
     key, equals, value = override.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w.\-]*", key):
+    if not equals or not re.fullmatch(KEY, key):
         raise ConfigError(f"'{override}': expected key=value, for example search.time_budget_s=300")
     if key in GROUPS:
         if value == "null":
