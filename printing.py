@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data.messages import show_number
+
 if TYPE_CHECKING:
     from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
     from tuning.sweep import Plan
@@ -20,6 +23,7 @@ out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 SHOWN_TRIALS = 15
+COLUMN_TITLES = ("column", "kind", "missing", "distinct", "range or most frequent", "examples", "note")
 SHOWN_CLASSES = 12
 SHOWN_VALUES = 3
 VALUE_WIDTH = 24
@@ -84,14 +88,16 @@ def print_inspection(inspection: Inspection) -> None:
         else ""
     )
     console.print(f"[bold]{escape(inspection.source)}[/bold]: {rows}{escape(test)}", highlight=False)
+    cells = {c.name: _column_cells(c) for c in inspection.columns}
     table = Table(box=HORIZONTALS if out.is_terminal else None, pad_edge=False, header_style="bold")
-    for title in ("column", "kind", "missing", "distinct", "range, or most frequent", "examples", "note"):
-        right = title in {"missing", "distinct"}
-        table.add_column(
-            title, justify="right" if right else "left", no_wrap=right or title == "kind", overflow="fold"
-        )
+    titles = [t for t in COLUMN_TITLES if t not in ("examples", "note") or any(c[t] for c in cells.values())]
+    for title in titles:
+        number_like = title in ("missing", "distinct")
+        whole = number_like or title == "kind"
+        table.add_column(title, justify="right" if number_like else "left", no_wrap=whole, overflow="fold")
     for column in inspection.columns:
-        table.add_row(*map(escape, _column_row(column)), style="dim" if column.kind == "ignore" else None)
+        row = [escape(cells[column.name][title]) for title in titles]
+        table.add_row(*row, style="dim" if column.kind == "ignore" else None)
     console.print(table)
     if inspection.target:
         _print_target(console, inspection.target)
@@ -102,14 +108,20 @@ def print_inspection(inspection: Inspection) -> None:
         console.print("No warnings.")
 
 
-def _column_row(column: ColumnReport) -> list[str]:
-    missing = f"{column.missing:,} ({100 * column.missing_share:.2g} %)" if column.missing else "0"
-    spread, examples = "", ", ".join(_short(value) for value in column.examples)
+def _column_cells(column: ColumnReport) -> dict[str, str]:
+    missing = f"{column.missing:,} ({100 * column.missing_share:.2g}%)" if column.missing else "0"
+    examples = ", ".join(_example(value) for value in column.examples)
+    spread = ""
     if column.frequent:
         spread, examples = _frequencies(column.frequent[:SHOWN_VALUES]), ""  # they are examples already
     elif column.low is not None:
         spread = f"{_amount(column.low)} .. {_amount(column.high)}"
-    return [column.name, column.kind, missing, f"{column.distinct:,}", spread, examples, column.note]
+    cells = (column.name, column.kind, missing, f"{column.distinct:,}", spread, examples, column.note)
+    return dict(zip(COLUMN_TITLES, cells, strict=True))
+
+
+def _example(text: str) -> str:
+    return show_number(float(text)) if re.fullmatch(r"-?\d+\.\d+", text) else _short(text)
 
 
 def _print_target(console: Console, target: TargetReport) -> None:
@@ -133,7 +145,7 @@ def _frequencies(frequent: Sequence[Frequency]) -> str:
 
 
 def _share(frequency: Frequency) -> str:
-    return f"{100 * frequency.share:.2g} %"
+    return f"{100 * frequency.share:.2g}%"
 
 
 def _short(value: Any) -> str:
@@ -142,7 +154,7 @@ def _short(value: Any) -> str:
 
 
 def _amount(value: float | int | str) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return show_number(value) if isinstance(value, float) else str(value)
 
 
 def print_interrupted(result: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,19 @@ import pandas as pd
 from configs.schema import ProblemType
 from data.encoder import Encoder
 from data.features import FeatureSpec
-from data.messages import show, show_list
+from data.messages import ignore, percent, setting, show, show_list, show_number
 from data.metrics import r2, roc_auc
-from data.splits import assign_folds
 from data.target import Target
-from data.values import MISSING_NUMBER_TEXT, factorise, is_numeric_dtype, to_text
+from data.values import factorise, is_numeric_dtype, to_text
+from errors import DataError
 
-# A leak: one column whose cross-validated tree reaches this AUC, or this share of the variance.
+# A leak: one column whose cross-validated tree reaches this share of the variance (R2), or this AUC and what
+# chance adds to it in few rows.
 LEAK_SCORE = 0.98
+SURE_SCORE = 0.995
 LEAK_ROWS = 10_000
 LEAK_ROWS_PER_CLASS = 200
+LEAK_CLASSES = 30
 LEAK_FOLDS = 3
 MIN_ROWS = 50
 # Drift: tenths of the table explain this share of the target's variance, far more than chance gives them.
@@ -70,6 +73,11 @@ class Table:
     target: Target | None
     y: np.ndarray
 
+    @cached_property
+    def hashes(self) -> dict[str, np.ndarray]:
+        """Hash of every cell, (n_samples,) per column that would be learned from."""
+        return {spec.name: _hash(self.frame[spec.name], spec.kind == "numeric") for spec in self.kept}
+
     @property
     def names(self) -> list[str]:
         """Columns that would be learned from."""
@@ -83,7 +91,7 @@ def as_numbers(series: pd.Series) -> np.ndarray:
     """
     if is_numeric_dtype(series) or getattr(series.dtype, "kind", "O") == "b":
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    codes, values = factorise(series, f"column {str(series.name)!r}")
+    codes, values = factorise(series, _where(series))
     texts = [re.sub(r"[,%\s]", "", str(value)) for value in values]
     numbers = pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce").to_numpy(np.float64)
     return np.append(numbers, np.nan)[codes]
@@ -104,15 +112,21 @@ def as_dates(series: pd.Series) -> pd.Series | None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pandas says so when no one format fits all cells
-        dates = pd.to_datetime(texts, errors="coerce")
+        dates = pd.to_datetime(texts, errors="coerce", utc=True).dt.tz_localize(None)
     return dates if dates.notna().sum() >= 0.95 * len(present) else None
 
 
 def find_repeats(table: Table) -> Iterable[Finding]:
     """Rows that are there twice, and rows with equal features and different targets."""
-    features = _row_hashes(table.frame, table.kept)
-    n_rows, label = len(features), _hash(table.frame[table.target.name], False) if table.target else 0
-    n_repeated = n_rows - len(np.unique(features * np.uint64(31) + label))
+    if not table.kept:
+        return
+    features, n_rows = _row_hashes(table.hashes.values()), len(table.frame)
+    label = (
+        _hash(table.frame[table.target.name], not table.target.classes)
+        if table.target
+        else np.zeros(n_rows, dtype=np.uint64)
+    )
+    n_repeated = n_rows - len(np.unique(_row_hashes([features, label])))
     if n_repeated:
         yield Finding(
             "duplicate_rows",
@@ -135,14 +149,13 @@ def find_repeats(table: Table) -> Iterable[Finding]:
 def find_identical(table: Table) -> Iterable[Finding]:
     """Columns with the same value in every row."""
     groups: dict[bytes, list[str]] = {}
-    for spec in table.kept:
-        hashes = _hash(table.frame[spec.name], spec.kind == "numeric")
-        groups.setdefault(hashes.tobytes(), []).append(spec.name)
+    for name, hashes in table.hashes.items():
+        groups.setdefault(hashes.tobytes(), []).append(name)
     for names in groups.values():
         if len(names) > 1:
             yield Finding(
                 "identical_columns",
-                f"columns {show_list(names)} hold the same values: leave {'all but one' if names[2:] else 'one'} out, "
+                f"columns {show_list(names)} hold the same values: leave all but one out with "
                 f"{ignore(names[1:])}",
                 tuple(names),
             )
@@ -161,7 +174,10 @@ def find_leaks(table: Table, tell: Callable[[str], None]) -> Iterable[Finding]:
         column = sample[[spec.name]]
         X = Encoder.fit(column, [spec]).transform(column)
         scores[spec.name] = _score_alone(X, y, problem_type)
-    leaks = sorted((name for name, score in scores.items() if score >= LEAK_SCORE), key=lambda n: -scores[n])
+    least = LEAK_SCORE
+    if problem_type != "regression":
+        least = min(SURE_SCORE, least + 0.2 / np.sqrt(len(y)))
+    leaks = sorted((name for name, score in scores.items() if score >= least), key=lambda name: -scores[name])
     if leaks:
         what = "R2" if problem_type == "regression" else "AUC"
         shown = ", ".join(
@@ -170,7 +186,7 @@ def find_leaks(table: Table, tell: Callable[[str], None]) -> Iterable[Finding]:
         yield Finding(
             "leak",
             f"{shown} {'each predict' if leaks[1:] else 'predicts'} {table.target.name!r} nearly alone: if not known "
-            f"before the target is, leave {'them' if leaks[1:] else 'it'} out, {ignore(leaks)}",
+            f"before the target is, leave {'them' if leaks[1:] else 'it'} out with {ignore(leaks)}",
             tuple(leaks),
         )
 
@@ -183,27 +199,27 @@ def _sample(y: np.ndarray, problem_type: ProblemType) -> np.ndarray:
     by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
     counts = np.bincount(y)
     place_in_class = np.arange(len(y)) - (np.cumsum(counts) - counts)[y[by_class]]
-    rare = by_class[(place_in_class < LEAK_ROWS_PER_CLASS) & (counts[y[by_class]] >= LEAK_FOLDS)]
-    rows = np.union1d(shuffled[:LEAK_ROWS], rare)
+    per_class = min(LEAK_ROWS_PER_CLASS, LEAK_ROWS // len(counts))
+    rows = np.union1d(shuffled[:LEAK_ROWS], by_class[place_in_class < per_class])
     return rows[counts[y[rows]] >= LEAK_FOLDS]
 
 
 def _score_alone(X: np.ndarray, y: np.ndarray, problem_type: ProblemType) -> float:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor  # noqa: PLC0415 - slow to import
+    from sklearn import model_selection, tree  # noqa: PLC0415 - slow to import
 
-    regression = problem_type == "regression"
-    tree = (DecisionTreeRegressor if regression else DecisionTreeClassifier)(
-        min_samples_leaf=3, max_leaf_nodes=200, random_state=0
-    )
-    folds = assign_folds(y, LEAK_FOLDS, problem_type, seed=0)
-    P = np.zeros((len(y), 1 if regression else y.max() + 1))
-    for k in range(LEAK_FOLDS):
-        tree.fit(X[folds != k], y[folds != k])
-        if regression:
-            P[folds == k, 0] = tree.predict(X[folds == k])
-        else:
-            P[np.ix_(folds == k, tree.classes_)] = tree.predict_proba(X[folds == k])
-    return r2(y, P) if regression else roc_auc(y, P)
+    limits = {"max_leaf_nodes": 200, "random_state": 0}
+    n_least = len(y) // 1000
+    if problem_type == "regression":
+        model = tree.DecisionTreeRegressor(min_samples_leaf=max(2, n_least), **limits)
+        folds = model_selection.KFold(LEAK_FOLDS)
+        return r2(y, model_selection.cross_val_predict(model, X, y, cv=folds)[:, np.newaxis])
+    model = tree.DecisionTreeClassifier(min_samples_leaf=max(5, n_least), **limits)
+    folds = model_selection.StratifiedKFold(LEAK_FOLDS, shuffle=True, random_state=0)
+    P = model_selection.cross_val_predict(model, X, y, cv=folds, method="predict_proba")
+    # Weighted by class: a rare class that stays hidden must not hide a leak of all others.
+    labels, counts = np.unique(y, return_counts=True)
+    most = np.argsort(-counts)[:LEAK_CLASSES]
+    return float(np.average([roc_auc(y == labels[k], P[:, [k, k]]) for k in most], weights=counts[most]))
 
 
 def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
@@ -215,12 +231,14 @@ def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
     """
     if len(table.frame) < MIN_ROWS:
         return
+    time = "COLUMN"
     for name in names:
         dates = as_dates(table.frame[name])
         order = _sort_key(table.frame[name] if dates is None else dates)
         if order is None:
             continue
         if _is_sorted(order):
+            time = name
             found = f"rows are sorted by {'the date ' * (dates is not None)}{name!r}"
         elif dates is not None and _drifts(table, np.argsort(order, kind="stable")):
             found = f"{table.target.name!r} changes along the date {name!r}"
@@ -229,17 +247,16 @@ def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
         yield Finding(
             "time_order", f"{found}: if new rows come later than these, {_split_by_time(name)}", (name,)
         )
-    rows = np.arange(len(table.frame))
-    if _drifts(table, rows):
+    if _drifts(table, np.arange(len(table.frame))):
         yield Finding(
             "target_drift",
             f"{_describe_drift(table)}: rows that stand together are alike, and random folds flatter scores; if the "
-            f"order is that of time, {_split_by_time('COLUMN')}",
+            f"order is that of time, {_split_by_time(time)}",
         )
 
 
 def _split_by_time(name: str) -> str:
-    return f"validate on the latest rows, data.split=time {setting('data.time', name)}"
+    return f"validate on the latest rows with data.split=time {setting('data.time', name)}"
 
 
 def _sort_key(series: pd.Series) -> np.ndarray | None:
@@ -282,8 +299,8 @@ def _describe_drift(table: Table) -> str:
     blocks = np.array_split(table.y, N_BLOCKS)
     if target.problem_type == "regression":
         means = [block.mean() for block in blocks]
-        low, high = min(means), max(means)
-        return f"the mean of {target.name!r} is {low:.4g} in one tenth of the rows and {high:.4g} in another"
+        low, high = show_number(min(means)), show_number(max(means))
+        return f"the mean of {target.name!r} is {low} in one tenth of the rows and {high} in another"
     shares = np.array([np.bincount(block, minlength=len(target.classes)) / len(block) for block in blocks])
     code = int(np.ptp(shares, axis=0).argmax())
     low, high = percent(shares[:, code].min()), percent(shares[:, code].max())
@@ -294,32 +311,32 @@ def find_in_test(table: Table, test: pd.DataFrame) -> Iterable[Finding]:
     """Columns, values and rows of the test file that do not fit the training rows."""
     yield from _compare_columns(table, test)
     shared = [spec for spec in table.kept if spec.name in test.columns]
-    unseen, texts = {}, {}
+    unseen = {}
     for spec in shared:
-        found = _new_values(table.frame[spec.name], test[spec.name], spec.kind)
-        if found:
-            (texts if spec.kind == "numeric" else unseen)[spec.name] = found
+        train_column, test_column = table.frame[[spec.name]], test[[spec.name]]
+        try:
+            Encoder.fit(train_column, [spec]).transform(test_column)
+        except DataError as error:
+            message = f"{error} in the test file, but it is {spec.kind} in training: correct one of the files"
+            yield Finding("test_values", message, (spec.name,))
+        if spec.kind == "categorical":
+            values, n_rows = _new_values(table.frame[spec.name], test[spec.name])
+            if values:
+                unseen[spec.name] = (
+                    f"{show(spec.name)} {len(values)} ({show_list(values, 3)}; {n_rows:,} rows)"
+                )
     if unseen:
-        shown = ", ".join(
-            f"{show(n)} {len(v)} ({show_list(v, 3)}; {c:,} rows)" for n, (v, c) in unseen.items()
-        )
         yield Finding(
             "new_categories",
-            f"categories of the test file that training never saw, which count as missing: {shown}",
+            "categories of the test file that training never saw, which count as missing: "
+            + ", ".join(unseen.values()),
             tuple(unseen),
-        )
-    for name, (values, _) in texts.items():
-        kind = setting("data.kinds", f"{{{json.dumps(name, ensure_ascii=False)}: categorical}}")
-        yield Finding(
-            "test_values",
-            f"column {name!r} holds numbers in training and {show_list(values, 3)} in the test file: correct the file, "
-            f"or make it a category, {kind}",
-            (name,),
         )
     yield from _compare_classes(table, test)
     if shared:
-        known = np.unique(_row_hashes(table.frame, shared))
-        n_shared = int(np.isin(_row_hashes(test, shared), known).sum())
+        known = _row_hashes(table.hashes[spec.name] for spec in shared)
+        found = _row_hashes(_hash(test[spec.name], spec.kind == "numeric") for spec in shared)
+        n_shared = int(np.isin(found, known).sum())
         if n_shared:
             yield Finding(
                 "shared_rows",
@@ -357,60 +374,45 @@ def _compare_classes(table: Table, test: pd.DataFrame) -> Iterable[Finding]:
             "(data.test_source)",
             (name,),
         )
-    elif table.target.classes and (found := _new_values(table.frame[name], test[name], "categorical")):
-        yield Finding(
-            "new_classes",
-            f"classes of the test file that training never saw: {show_list(found[0])} ({found[1]:,} rows); leave these "
-            "rows out, or train on such rows too",
-            (name,),
-        )
+    elif table.target.classes:
+        values, n_rows = _new_values(table.frame[name], test[name])
+        if values:
+            yield Finding(
+                "new_classes",
+                f"classes of the test file that training never saw: {show_list(values)} ({n_rows:,} rows); leave these "
+                "rows out, or train on such rows too",
+                (name,),
+            )
 
 
-def _new_values(train: pd.Series, test: pd.Series, kind: str) -> tuple[list[str], int] | None:
-    """Values of the test file that the column cannot encode, and how many rows have one."""
-    codes, values = factorise(test, f"column {str(test.name)!r}")
-    if kind == "numeric":
-        is_text = np.isnan(as_numbers(pd.Series(values, dtype=object))).tolist()
-        new = [t and str(v).strip() not in MISSING_NUMBER_TEXT for t, v in zip(is_text, values, strict=True)]
-    else:
-        known = {to_text(value) for value in factorise(train, f"column {str(train.name)!r}")[1]}
-        new = [kind == "categorical" and to_text(value) not in known for value in values]
-    if not any(new):
-        return None
-    return [v for v, n in zip(values, new, strict=True) if n], int(np.array([*new, False])[codes].sum())
+def _new_values(train: pd.Series, test: pd.Series) -> tuple[list[Any], int]:
+    """Values of the test file that training never saw, and how many rows have one."""
+    known = {to_text(value) for value in factorise(train, _where(train))[1]}
+    codes, values = factorise(test, _where(test))
+    new = [to_text(value) not in known for value in values]
+    n_rows = int(np.array([*new, False], dtype=bool)[codes].sum())
+    return [value for value, is_new in zip(values, new, strict=True) if is_new], n_rows
 
 
-def _row_hashes(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> np.ndarray:
-    """One hash per row over the columns; equal for equal rows of two files, whatever their dtypes."""
-    total = np.zeros(len(frame), dtype=np.uint64)
-    for spec in specs:
-        total = total * np.uint64(1_000_003) + _hash(frame[spec.name], spec.kind == "numeric")
+def _row_hashes(hashes: Iterable[np.ndarray]) -> np.ndarray:
+    """One hash per row of the hashes of its cells."""
+    total = np.uint64(0)
+    for column in hashes:
+        total = total * np.uint64(1_000_003) + column
     return total
 
 
 def _hash(series: pd.Series, numeric: bool) -> np.ndarray:
-    if numeric or is_numeric_dtype(series):
+    """One hash per cell, the same in two files; numeric: also for 2, 2.0 and "2"."""
+    if is_numeric_dtype(series):
         return pd.util.hash_array(as_numbers(series) + 0.0)  # -0.0 is 0.0
-    codes, values = factorise(series, f"column {str(series.name)!r}")
+    codes, values = factorise(series, _where(series))
     hashes = pd.util.hash_array(np.array([to_text(value) for value in values], dtype=object))
-    return np.append(hashes, np.uint64(0))[codes]
+    if numeric:
+        numbers = as_numbers(pd.Series(values, dtype=object))
+        hashes = np.where(np.isnan(numbers), hashes, pd.util.hash_array(numbers + 0.0))
+    return np.append(hashes, pd.util.hash_array(np.array([np.nan])))[codes]
 
 
-def percent(share: float) -> str:
-    """A share as people read it."""
-    return f"{100 * share:.3g} %"
-
-
-def setting(key: str, value: str | Sequence[str]) -> str:
-    """`key=value` as typed in a shell; a list where several values are given."""
-    if isinstance(value, str):
-        return shlex.quote(f"{key}={value}")
-    names = [
-        name if re.fullmatch(r"[\w .-]+", name) else json.dumps(name, ensure_ascii=False) for name in value
-    ]
-    return shlex.quote(f"{key}=[{','.join(names)}]")
-
-
-def ignore(names: Sequence[str]) -> str:
-    """The setting that leaves columns out."""
-    return setting("data.ignore", names)
+def _where(series: pd.Series) -> str:
+    return f"column {str(series.name)!r}"

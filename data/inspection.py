@@ -21,10 +21,8 @@ from data.findings import (
     find_leaks,
     find_order,
     find_repeats,
-    ignore,
-    percent,
 )
-from data.messages import did_you_mean, show, show_list
+from data.messages import did_you_mean, ignore, name_kind, percent, show, show_list
 from data.sources import load_table
 from data.target import Target, missing_labels
 from data.values import factorise, is_numeric_dtype, to_text
@@ -32,6 +30,7 @@ from errors import DataError
 
 N_FREQUENT = 5
 N_LISTED = 12
+N_FOLDS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MANY_MISSING = 0.5
 # Many categories: more than SOME, each in fewer than FEW_ROWS rows on average, or more than are kept.
@@ -160,7 +159,7 @@ def inspect_table(
         table = Table(labelled, tuple(spec for spec in specs if spec.kind != "ignore"), target, y)
         warnings = [
             *_column_findings(labelled, specs, config),
-            *_target_findings(target, y, len(frame) - len(labelled), config.n_folds),
+            *_target_findings(target, y, len(frame) - len(labelled), config.n_folds or N_FOLDS),
         ]
         tell(f"Looking for repeated rows and order in {len(labelled):,} rows")
         warnings += [
@@ -275,12 +274,17 @@ def _column_findings(
     constant = [s for s in told if s.n_distinct == 1]
     left_out = [s for s in told if s.n_distinct > 1 and s.kind == "ignore"]
     kept = [s for s in told if s.n_distinct > 1 and s.kind != "ignore"]
-    yield from _list("all_missing", "left out, no value in any row: {}; nothing to do", empty)
-    yield from _list("constant", "left out, the same value in every row: {}; nothing to do", constant)
+    yield from _list(
+        "all_missing", "left out, no value in any row: {}; look at the file if there should be some", empty
+    )
+    yield from _list(
+        "constant", "left out, the same value in every row: {}; look at the file if it should vary", constant
+    )
     for spec in left_out:
+        kind = "numeric" if is_numeric_dtype(frame[spec.name]) else "categorical"
         yield Finding(
             "left_out",
-            f"{show(spec.name)} is left out: {spec.note}; to use it, name its kind (data.kinds)",
+            f"{show(spec.name)} is left out: {spec.note}; to use it, add {name_kind(spec.name, kind)}",
             (spec.name,),
         )
     n_rows = len(frame)
@@ -304,7 +308,7 @@ def _column_findings(
         yield Finding(
             "id_like",
             f"a different whole number in every row: {show_list(names)}; if it names the row, "
-            f"leave it out, {ignore(names)}",
+            f"leave it out with {ignore(names)}",
             tuple(names),
         )
 
@@ -354,7 +358,7 @@ def _target_findings(target: Target | None, y: np.ndarray, n_missing: int, n_fol
     if rare:
         yield Finding(
             "imbalanced",
-            f"classes of {target.name!r} with few rows: {_counted(rare, rows)} of {len(y):,}; accuracy says little "
+            f"classes of {target.name!r} with few of the {len(y):,} rows: {_counted(rare, rows)}; accuracy says little "
             "about them, judge by metric=f1 or by the scores per class",
             (target.name,),
         )
