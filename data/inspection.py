@@ -151,15 +151,11 @@ def inspect_table(
         tell(f"Looking at {frame.shape[1]:,} columns of {len(frame):,} rows")
         labelled = _labelled(frame, config.target)
         specs = infer_features(labelled, config.target, config.ignore, config.kinds)
-        target = None
-        y = np.empty(0)
-        if config.target:
-            target = Target.infer(labelled[config.target], problem_type, config.positive_class)
-            y = target.encode(labelled[config.target])
-        table = Table(labelled, tuple(spec for spec in specs if spec.kind != "ignore"), target, y)
+        table = _table(labelled, specs, config, problem_type)
+        n_unlabelled = len(frame) - len(labelled)
         warnings = [
             *_column_findings(labelled, specs, config),
-            *_target_findings(target, y, len(frame) - len(labelled), config.n_folds or N_FOLDS),
+            *_target_findings(table, n_unlabelled, config),
         ]
         tell(f"Looking for repeated rows and order in {len(labelled):,} rows")
         warnings += [
@@ -176,12 +172,23 @@ def inspect_table(
     return Inspection(
         source=config.source,
         rows=len(frame),
-        target=_describe_target(target, y, len(frame) - len(labelled)) if target else None,
+        target=_describe_target(table.target, table.y, n_unlabelled) if table.target else None,
         columns=tuple(_describe(labelled[spec.name], spec) for spec in specs),
         test_source=config.test_source,
         test_rows=None if test is None else len(test),
         warnings=tuple(warnings),
     )
+
+
+def _table(
+    frame: pd.DataFrame, specs: Iterable[FeatureSpec], config: DataConfig, problem_type: ProblemType | None
+) -> Table:
+    kept = tuple(spec for spec in specs if spec.kind != "ignore")
+    if not config.target:
+        return Table(frame, kept, None, np.empty(0))
+    labels = frame[config.target]
+    target = Target.infer(labels, problem_type, config.positive_class)
+    return Table(frame, kept, target, target.encode(labels))
 
 
 def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -191,9 +198,9 @@ def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
         hint = did_you_mean(target, frame.columns)
         raise DataError(f"no target column {target!r}{hint}; columns: {show_list(frame.columns, 30)}")
     missing = missing_labels(frame[target])
-    return (
-        frame if missing.all() else frame[~missing]
-    )  # a target that is all missing is Target.infer's to refuse
+    if missing.all():  # Target.infer's to refuse
+        return frame
+    return frame[~missing]
 
 
 def _load_test(config: DataConfig, table: Table, tell: Callable[[str], None]) -> pd.DataFrame | None:
@@ -334,7 +341,8 @@ def _looks_like_id(series: pd.Series, n_distinct: int) -> bool:
     return series.dtype.kind in "iu" and n_distinct == len(series) >= MIN_ROWS_TO_CALL_ID
 
 
-def _target_findings(target: Target | None, y: np.ndarray, n_missing: int, n_folds: int) -> Iterable[Finding]:
+def _target_findings(table: Table, n_missing: int, config: DataConfig) -> Iterable[Finding]:
+    target, y, n_folds = table.target, table.y, config.n_folds or N_FOLDS
     if target is None:
         return
     if n_missing:
