@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ SOME_CATEGORIES = 50
 FEW_ROWS = 10
 # Imbalance: a class has less than this part of the rows it would have if all classes had the same number.
 RARE_SHARE = 0.1
+# Whole numbers that name the row: by their name, and different in nearly every row.
+ID_NAME = re.compile(
+    r"(.*[\W_])?(id|uid|code|key|no|nr|num|number|serial)|.*(번호|코드|아이디)", re.IGNORECASE
+)
+ID_SHARE = 0.95
 MIN_ROWS_TO_CALL_ID = 100
 
 
@@ -238,7 +244,9 @@ def _range(series: pd.Series, kind: str) -> tuple[Any, Any]:
     dates = as_dates(series)
     if dates is not None:
         days = (dates.min(), dates.max())
-        return tuple(None if pd.isna(day) else day.isoformat().removesuffix("T00:00:00") for day in days)
+        return tuple(
+            None if pd.isna(day) else day.isoformat(" ", "auto").removesuffix(" 00:00:00") for day in days
+        )
     if kind == "ignore" and not is_numeric_dtype(series):
         return None, None
     values = as_numbers(series)
@@ -282,55 +290,44 @@ def _column_findings(
     left_out = [s for s in told if s.n_distinct > 1 and s.kind == "ignore"]
     kept = [s for s in told if s.n_distinct > 1 and s.kind != "ignore"]
     yield from _list(
-        "all_missing", "left out, no value in any row: {}; look at the file if there should be some", empty
+        "all_missing", "left out, no value in any row", empty, "look at the file if there should be some"
     )
     yield from _list(
-        "constant", "left out, the same value in every row: {}; look at the file if it should vary", constant
+        "constant", "left out, the same value in every row", constant, "look at the file if it should vary"
     )
     for spec in left_out:
         kind = "numeric" if is_numeric_dtype(frame[spec.name]) else "categorical"
-        yield Finding(
-            "left_out",
-            f"{show(spec.name)} is left out: {spec.note}; to use it, add {name_kind(spec.name, kind)}",
-            (spec.name,),
-        )
+        message = f"{show(spec.name)} is left out: {spec.note}; to use it, add {name_kind(spec.name, kind)}"
+        yield Finding("left_out", message, (spec.name,))
     n_rows = len(frame)
-    holes = [s for s in kept if s.n_missing > MANY_MISSING * n_rows]
-    yield from _list(
-        "many_missing",
-        "more than half of the rows have no value: {}; check that new rows will have them, or leave them out",
-        holes,
-        lambda s: f" ({percent(s.n_missing / n_rows)} missing)",
-    )
-    many = [s for s in kept if s.kind == "categorical" and _is_high(s.n_distinct, n_rows - s.n_missing)]
-    yield from _list(
-        "high_cardinality",
-        "many categories with few rows each: {}; group them, or leave them out",
-        many,
-        lambda s: f" ({s.n_distinct:,} in {n_rows - s.n_missing:,} rows)",
-    )
+    holes = {
+        s: f" ({percent(s.n_missing / n_rows)} missing)" for s in kept if s.n_missing > MANY_MISSING * n_rows
+    }
+    advice = f"check that new rows will have them, or leave out with {_ignore(holes)}"
+    yield from _list("many_missing", "more than half of the rows have no value", holes, advice)
+    n_present = {s: n_rows - s.n_missing for s in kept if s.kind == "categorical"}
+    many = {
+        s: f" ({s.n_distinct:,} in {n:,} rows)" for s, n in n_present.items() if _is_high(s.n_distinct, n)
+    }
+    advice = f"group them, or leave out with {_ignore(many)}"
+    yield from _list("high_cardinality", "many categories with few rows each", many, advice)
     ids = [s for s in kept if s.kind == "numeric" and _looks_like_id(frame[s.name], s.n_distinct)]
-    if ids:
-        names = [s.name for s in ids]
-        yield Finding(
-            "id_like",
-            f"a different whole number in every row: {show_list(names)}; if it names the row, "
-            f"leave it out with {ignore(names)}",
-            tuple(names),
-        )
+    advice = f"if it names the row, leave out with {_ignore(ids)}"
+    yield from _list("id_like", "another whole number in nearly every row", ids, advice)
 
 
-def _list(
-    code: str,
-    message: str,
-    specs: Sequence[FeatureSpec],
-    more: Callable[[FeatureSpec], str] = lambda _: "",
-) -> Iterable[Finding]:
-    """One warning for all the columns it concerns; none where there are none."""
+def _ignore(specs: Iterable[FeatureSpec]) -> str:
+    return ignore([spec.name for spec in specs])
+
+
+def _list(code: str, what: str, specs: Collection[FeatureSpec], advice: str) -> Iterable[Finding]:
+    """One warning for all the columns it concerns, with what is said of each; none where there are none."""
     if specs:
-        shown = ", ".join(show(spec.name) + more(spec) for spec in specs[:N_LISTED])
-        rest = f" and {len(specs) - N_LISTED} more" if len(specs) > N_LISTED else ""
-        yield Finding(code, message.format(shown + rest), tuple(spec.name for spec in specs))
+        more = specs if isinstance(specs, dict) else dict.fromkeys(specs, "")
+        shown = [show(spec.name) + text for spec, text in more.items()]
+        rest = f" and {len(shown) - N_LISTED} more" if shown[N_LISTED:] else ""
+        message = f"{what}: {', '.join(shown[:N_LISTED])}{rest}; {advice}"
+        yield Finding(code, message, tuple(spec.name for spec in specs))
 
 
 def _is_high(n_distinct: int, n_present: int) -> bool:
@@ -338,7 +335,9 @@ def _is_high(n_distinct: int, n_present: int) -> bool:
 
 
 def _looks_like_id(series: pd.Series, n_distinct: int) -> bool:
-    return series.dtype.kind in "iu" and n_distinct == len(series) >= MIN_ROWS_TO_CALL_ID
+    named = ID_NAME.fullmatch(str(series.name).strip()) is not None
+    whole = is_numeric_dtype(series) and series.dtype.kind != "f"
+    return named and whole and n_distinct > ID_SHARE * len(series) and len(series) >= MIN_ROWS_TO_CALL_ID
 
 
 def _target_findings(table: Table, n_missing: int, config: DataConfig) -> Iterable[Finding]:

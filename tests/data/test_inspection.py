@@ -98,6 +98,11 @@ WARNINGS = {
     "imbalanced": (few("yes", 8, "no"), ["y"], "'yes' (8)"),
     "missing_labels": (clean(np.where(np.arange(N) < 9, None, CLASSES)), ["y"], "9 rows"),
     "time_order": (clean(day=days(N)), ["day"], "sorted by the date 'day'"),
+    "time_order but for some rows": (
+        clean(day=[*days(3), *days(N - 3)]),
+        ["day"],
+        "sorted by the date 'day'",
+    ),
     "time_order by a number": (
         clean(**{"연 도": np.arange(N) // 40}),
         ["연 도"],
@@ -110,6 +115,11 @@ WARNINGS = {
     "all_missing": (clean(k=None), ["k"], "'k'"),
     "left_out": (clean(key=[f"key {i * 7 % N}" for i in range(N)]), ["key"], "data.kinds={key: categorical}"),
     "id_like": (clean(code=RNG.permutation(9000)[:N]), ["code"], "data.ignore=[code]"),
+    "id_like named in Korean": (
+        clean(고객번호=[*RNG.permutation(9000)[: N - 5], *range(5)]),
+        ["고객번호"],
+        "'고객번호'",
+    ),
     "high_cardinality": (clean(city=[f"c{i}" for i in RNG.integers(0, 150, N)]), ["city"], "in 400 rows"),
     "many_missing": (clean(k=SPARSE), ["k"], "'k' (66.5% missing)"),
     "identical_columns": (clean(again=clean()["나이"]), ["나이", "again"], "'나이', 'again'"),
@@ -120,6 +130,7 @@ WARNINGS = {
 ALONG = {
     "leak by what is missing": ["many_missing"],
     "time_order": ["left_out"],
+    "time_order but for some rows": ["left_out"],
     "time_order in a shuffled file": ["left_out"],
 }
 
@@ -177,6 +188,10 @@ def test_categories_that_only_look_alike_as_numbers_are_no_duplicates(look):
     assert "duplicate_rows" not in codes(
         look(pd.concat([frame, clean()[["y"]].assign(code="x").iloc[:60]])[:8])
     )
+
+
+def test_amounts_that_differ_in_every_row_are_no_ids(look):
+    assert look(clean(price=RNG.permutation(10**6)[:N])).warnings == ()
 
 
 def test_columns_left_out_on_request_are_not_warned_of(look):
