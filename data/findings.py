@@ -343,7 +343,7 @@ def find_in_test(table: Table, test: pd.DataFrame) -> Iterable[Finding]:
             yield Finding(
                 "shared_rows",
                 f"{n_shared:,} of {len(test):,} test rows ({percent(n_shared / len(test))}) are also in training, in "
-                "every column learned from: the test score will be flattered; drop them from one of the files",
+                "every column learned from, which flatters the test score; drop them from one of the files",
             )
 
 
