@@ -25,7 +25,6 @@ CONFIG_DIR = Path(__file__).parent
 SAMPLES = CONFIG_DIR.parent / "data" / "samples"
 GROUPS = ("data", "search", "tracking", "ensemble", "serving", "cluster", "experiment")
 DEFAULT_TIME_BUDGET_S = 300.0
-KEY = r"[A-Za-z_][\w.\-]*"
 
 
 def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -> JobConfig:
@@ -52,7 +51,7 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
 
 def is_override(argument: str) -> bool:
     """Whether a command's argument is `key=value`, not a path or an address."""
-    return re.match(f"{KEY}=", argument) is not None
+    return re.match(r"[A-Za-z_][\w.\-]*=", argument) is not None
 
 
 def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Mapping[str, str]) -> JobConfig:
@@ -179,7 +178,7 @@ def _explain_preset(lines: list[str], config_dir: Path | None) -> str:
 def _to_hydra(override: str) -> str:
     """A user's `key=value` in Hydra's grammar: any text is a value, and unknown keys wait for validation."""
     key, equals, value = override.partition("=")
-    if not equals or not re.fullmatch(KEY, key):
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w.\-]*", key):
         raise ConfigError(f"'{override}': expected key=value, for example search.time_budget_s=300")
     if key in GROUPS:
         if value == "null":

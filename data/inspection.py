@@ -151,7 +151,8 @@ def inspect_table(
         DataLoadError: a file is not a table.
         DataError: the target or a column cannot be learned from; names the file, the column and the value.
     """
-    tell(f"Reading {config.source}")
+    where = config.source
+    tell(f"Reading {where}")
     frame = load_table(config.source)
     try:
         tell(f"Looking at {frame.shape[1]:,} columns of {len(frame):,} rows")
@@ -171,12 +172,12 @@ def inspect_table(
         ]
         warnings += find_leaks(table, tell)
     except DataError as error:
-        raise type(error)(f"{config.source}: {error}") from error
+        raise type(error)(f"{where}: {error}") from error
     test = _load_test(config, table, tell)
     if test is not None:
         warnings += find_in_test(table, test)
     return Inspection(
-        source=config.source,
+        source=where,
         rows=len(frame),
         target=_describe_target(table.target, table.y, n_unlabelled) if table.target else None,
         columns=tuple(_describe(labelled[spec.name], spec) for spec in specs),
