@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from errors import ConfigError, TabularayError
 from printing import (
     err,
     out,
     print_error,
+    print_inspection,
     print_interrupted,
     print_json,
     print_plan,
@@ -61,6 +63,62 @@ Search, build the ensemble, register it.
 
   tabularay tune experiment=credit_default families=\\[dnn] params.dnn.dropout=0.2 search.num_trials=1
 """
+
+
+EXAMPLE_INSPECT = """
+Show what each column is taken for, how the target is spread, and what to beware of.
+
+[bold]Examples[/bold]
+
+  tabularay inspect churn.csv --target churned
+
+  tabularay inspect train.csv --target churned --test test.csv
+
+  tabularay inspect churn.csv --target churned data.kinds.zip=categorical data.ignore=\\[name]
+
+  tabularay inspect experiment=credit_default --json
+
+[bold]JSON[/bold]
+
+  source, rows, test_source, test_rows;
+  target: name, problem_type, missing, classes \\[value, count, share], statistics;
+  columns: name, kind, missing, missing_share, distinct, low, high, frequent \\[value, count, share], examples, note;
+  warnings: code, message, columns
+"""
+
+
+@app.command(help=EXAMPLE_INSPECT)
+def inspect(
+    source: Annotated[
+        str | None, typer.Argument(help="Table: what data.source takes.", metavar="SOURCE")
+    ] = None,
+    overrides: Overrides = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column to predict; without it, columns only.", metavar="COLUMN")
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Table held against SOURCE: what data.test_source takes.", metavar="SOURCE"),
+    ] = None,
+    config_dir: ConfigDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each column is taken for, how the target is spread, and what to beware of."""
+    from configs.load import is_override, load_inspected
+
+    overrides = list(overrides or ())
+    if source is not None and is_override(source):
+        overrides, source = [source, *overrides], None
+    given = {"source": source, "target": target, "test_source": test}
+    config = load_inspected(overrides, config_dir, {k: v for k, v in given.items() if v is not None})
+    with err.status("Starting") as status:
+        from data.inspection import inspect_table
+
+        inspection = inspect_table(config.data, config.problem_type, lambda step: status.update(escape(step)))
+    if as_json:
+        print_json(inspection.to_json())
+    else:
+        print_inspection(inspection)
 
 
 @app.command(help=EXAMPLE_TUNE)

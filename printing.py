@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data.messages import percent, show_number
+
 if TYPE_CHECKING:
     from data.dataset import TabularDataset
+    from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
     from tuning.sweep import Plan
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 SHOWN_TRIALS = 15
+COLUMN_TITLES = ("column", "kind", "missing", "distinct", "values", "examples", "note")
+SHOWN_CLASSES = 12
+PIPED_WIDTH = 10_000
+WIDE = 130
+SHOWN_VALUES = 3
+VALUE_WIDTH = 24
 LARGE = 1000
 
 
@@ -166,3 +178,82 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return "" if value is None else str(value)
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """Columns, target and warnings of a table; piped, every column stays on one line."""
+    console = out if out.is_terminal else Console(width=PIPED_WIDTH)
+    rows = f"{inspection.rows:,} rows, {len(inspection.columns) + (inspection.target is not None)} columns"
+    test = ""
+    if inspection.test_source:
+        test = f"; test file {inspection.test_source}: {inspection.test_rows:,} rows"
+    console.print(f"[bold]{escape(inspection.source)}[/bold]: {rows}{escape(test)}", highlight=False)
+    console.print(_column_table(inspection.columns, console))
+    if inspection.target:
+        _print_target(console, inspection.target)
+    for warning in inspection.warnings:
+        console.print(f"[yellow]warning[/yellow] {warning.code}: {escape(warning.message)}", highlight=False)
+    if not inspection.warnings:
+        console.print("No warnings.")
+
+
+def _column_table(columns: Sequence[ColumnReport], console: Console) -> Table:
+    cells = [_column_cells(column) for column in columns]
+    if console.width < WIDE:  # there, examples are shown only of columns of which nothing else can be
+        cells = [c | {"values": c["values"] or c["examples"], "examples": ""} for c in cells]
+    titles = [t for t in COLUMN_TITLES if t not in ("examples", "note") or any(c[t] for c in cells)]
+    table = Table(box=HORIZONTALS if console.is_terminal else None, pad_edge=False, header_style="bold")
+    table.padding = (0, 1, 0, 0) if console.is_terminal else (0, 2, 0, 0)
+    for title in titles:
+        right = title in ("missing", "distinct")
+        narrow = right or title == "kind"
+        table.add_column(title, justify="right" if right else "left", no_wrap=narrow, overflow="fold")
+    for column, row in zip(columns, cells, strict=True):
+        style = "dim" if column.kind == "ignore" else None
+        table.add_row(*(escape(row[title]) for title in titles), style=style)
+    return table
+
+
+def _column_cells(column: ColumnReport) -> dict[str, str]:
+    missing = f"{column.missing:,} ({percent(column.missing_share)})" if column.missing else "0"
+    examples = ", ".join(_example(value) for value in column.examples)
+    spread = ""
+    if column.frequent:
+        spread, examples = _frequencies(column.frequent[:SHOWN_VALUES]), ""  # they are examples already
+    elif column.low is not None:
+        spread = f"{_amount(column.low)} .. {_amount(column.high)}"
+    cells = (column.name, column.kind, missing, f"{column.distinct:,}", spread, examples, column.note)
+    return dict(zip(COLUMN_TITLES, cells, strict=True))
+
+
+def _example(text: str) -> str:
+    return show_number(float(text)) if re.fullmatch(r"-?\d+\.\d+", text) else _short(text)
+
+
+def _print_target(console: Console, target: TargetReport) -> None:
+    console.print(f"Target [bold]{escape(target.name)}[/bold]: {target.problem_type}", highlight=False)
+    if target.classes:
+        by_count = target.classes
+        if by_count[SHOWN_CLASSES:]:
+            by_count = sorted(by_count, key=lambda c: -c.count)
+        more = f" and {len(by_count) - SHOWN_CLASSES} more" if by_count[SHOWN_CLASSES:] else ""
+        shown = "  ".join(
+            f"{_short(c.value)}: {c.count:,} ({percent(c.share)})" for c in by_count[:SHOWN_CLASSES]
+        )
+        console.print(f"  {escape(shown)}{more}", highlight=False)
+    else:
+        shown = "  ".join(f"{name} {_amount(value)}" for name, value in target.statistics.items())
+        console.print(f"  {shown}", highlight=False)
+
+
+def _frequencies(frequent: Sequence[Frequency]) -> str:
+    return ", ".join(f"{_short(f.value)} ({percent(f.share)})" for f in frequent)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 1]}…"
+
+
+def _amount(value: float | int | str) -> str:
+    return show_number(value) if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,26 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
     if config.name is None:
         config = config.model_copy(update={"name": default_name(config.data.source)})
     return config
+
+
+def is_override(argument: str) -> bool:
+    """Whether a command's argument is `key=value`, not a path or an address."""
+    return re.match(r"[A-Za-z_][\w.\-]*=", argument) is not None
+
+
+def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Mapping[str, str]) -> JobConfig:
+    """A job of which only the data is looked at; its target is "" where none is set.
+
+    Args:
+        overrides: As for load_config.
+        config_dir: As for load_config.
+        given: Keys of the data section as plain text, which win over overrides and presets.
+
+    Raises: ConfigError: as load_config.
+    """
+    values = _values(overrides, config_dir)
+    values["data"] = {"target": ""} | (values["data"] or {}) | given
+    return _validate(JobConfig, values, _Origin(overrides, config_dir))
 
 
 def load_section(

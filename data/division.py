@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.schema import DataConfig
+from configs.sources import mask_secrets
 from data.features import FeatureSpec
 from data.messages import did_you_mean, show, show_list
 from data.splits import Split, assign_folds, assign_holdout, hold_out, training_rows
@@ -35,9 +36,8 @@ def check_division(config: DataConfig) -> None:
     """
     for one, two in (("test_source", "test_size"), ("val_size", "n_folds"), ("group", "time")):
         if getattr(config, one) and getattr(config, two):
-            raise ConfigError(
-                f"data.{one}={getattr(config, one)} and data.{two}={getattr(config, two)}: give one of them"
-            )
+            values = (f"data.{key}={mask_secrets(str(getattr(config, key)))}" for key in (one, two))
+            raise ConfigError(f"{' and '.join(values)}: give one of them")
     for kind in ("group", "time"):
         column = getattr(config, kind)
         if config.split == kind and column is None:

@@ -1,8 +1,11 @@
-"""How names and values are shown in error messages."""
+"""How names, values and settings are shown in messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,8 +25,39 @@ def show_list(values: Iterable[Any], most: int = 10) -> str:
     return ", ".join(show(value) for value in values[:most]) + more
 
 
+def show_number(value: float) -> str:
+    """The number with about six digits, and never as a power of ten where people would not write one."""
+    return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"  # noqa: PLR2004
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """A hint naming the option nearest to `name`, case and outer spaces aside; empty where none is near."""
     by_folded = {option.strip().casefold(): option for option in options}
     near = get_close_matches(name.strip().casefold(), by_folded, n=1)
     return f" (did you mean {show(by_folded[near[0]])}?)" if near else ""
+
+
+def percent(share: float) -> str:
+    """A share as people read it."""
+    return f"{100 * share:.3g}%"
+
+
+def setting(key: str, value: str | Sequence[str]) -> str:
+    """`key=value` as typed in a shell; a list where several values are given."""
+    if isinstance(value, str):
+        return shlex.quote(f"{key}={value}")
+    names = [
+        name if re.fullmatch(r"[\w .-]+", name) else json.dumps(name, ensure_ascii=False) for name in value
+    ]
+    return shlex.quote(f"{key}=[{','.join(names)}]")
+
+
+def ignore(names: Sequence[str]) -> str:
+    """The setting that leaves columns out."""
+    return setting("data.ignore", names)
+
+
+def name_kind(name: str, kind: str) -> str:
+    """The setting that says what a column is."""
+    key = name if re.fullmatch(r"[\w-]+", name) else json.dumps(name, ensure_ascii=False)
+    return setting("data.kinds", f"{{{key}: {kind}}}")
