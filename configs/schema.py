@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 ProblemType = Literal["binary", "multiclass", "regression"]
-ColumnKind = Literal["numeric", "categorical", "boolean", "ignore"]
+ColumnKind = Literal["numeric", "categorical", "boolean", "datetime", "ignore"]
+MissingPolicy = Literal["native", "mean", "median", "mode", "drop"]
 MetricName = Literal["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2"]
 
 
@@ -34,6 +35,9 @@ class DataConfig(Section):
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
         kinds: Column kinds that override the inferred ones.
+        missing: native leaves missing values to each family; mean, median and mode fill them from the training
+            rows (mean and median: numbers and dates, others by their most frequent value); drop leaves out the
+            training rows that miss a value.
         n_folds: Cross-validation folds; every family is scored on the same ones.
         positive_class: The class that precision, recall and F1 count (binary; default: the last in order).
     """
@@ -44,6 +48,7 @@ class DataConfig(Section):
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()
     kinds: dict[str, ColumnKind] = {}
+    missing: MissingPolicy = "native"
     n_folds: int = Field(5, ge=2, le=20)
     positive_class: str | None = None
 

@@ -19,6 +19,7 @@ from configs.schema import DataConfig, ProblemType
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
+from data.missing import complete_rows
 from data.sources import load_table, table_name
 from data.splits import assign_folds, split_test
 from data.summary import class_notes, column_notes, fingerprint, golden_rows, row_notes
@@ -67,7 +68,7 @@ class TabularDataset:
 
     @property
     def n_features(self) -> int:
-        """Number of encoded columns."""
+        """Number of encoded features."""
         return self.X.shape[1]
 
     @property
@@ -178,10 +179,15 @@ def load_dataset(
         train_rows, test_rows = np.arange(len(y)), np.arange(0)
         if config.test_size:
             train_rows, test_rows = split_test(y, config.test_size, target.problem_type, seed)
-            _check_classes_left(target, y[train_rows])
+            _check_classes_left(target, y[train_rows], "data.test_size", "withhold a smaller share")
         train = labelled.iloc[train_rows]
+        if config.missing == "drop":
+            complete, dropped = complete_rows(train, config)
+            train, train_rows = train[complete], train_rows[complete]
+            _check_classes_left(target, y[train_rows], "data.missing=drop", "fill them, or leave it native")
+            notes += dropped
         specs = infer_features(train, config.target, config.ignore, config.kinds)
-        encoder = Encoder.fit(train, specs)
+        encoder = Encoder.fit(train, specs, config.missing)
         _check_features_left(encoder, specs)
         folds = assign_folds(y[train_rows], config.n_folds, target.problem_type, seed)
         X = encoder.transform(train)
@@ -195,7 +201,7 @@ def load_dataset(
     if y_test is not None:
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
-    notes += row_notes(train, [*encoder.feature_names, config.target])
+    notes += row_notes(train, [*encoder.column_names, config.target])
     notes += class_notes(target, y[train_rows], config.n_folds)
     return TabularDataset(
         name=table_name(config.source),
@@ -207,7 +213,7 @@ def load_dataset(
         encoder=encoder,
         target=target,
         specs=specs,
-        golden_rows=golden_rows(train, encoder.feature_names),
+        golden_rows=golden_rows(train, encoder.column_names),
         fingerprint=fingerprint(frames),
         notes=tuple(notes),
     )
@@ -243,13 +249,11 @@ def _load_test(
         return frame, encoder.transform(labelled), y, [f"{source}: {note}" for note in notes]
 
 
-def _check_classes_left(target: Target, y: np.ndarray) -> None:
+def _check_classes_left(target: Target, y: np.ndarray, key: str, hint: str) -> None:
     absent = np.setdiff1d(np.arange(len(target.classes)), y)
     if len(absent):
         names = show_list(target.classes[code] for code in absent)
-        raise DataError(
-            f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
-        )
+        raise DataError(f"{key}: classes left without a training row: {names}; {hint}")
 
 
 def _check_features_left(encoder: Encoder, specs: tuple[FeatureSpec, ...]) -> None:

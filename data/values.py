@@ -33,7 +33,7 @@ BOOLEAN_TEXT = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "1.0": 1.
 )
 LARGEST = float(np.finfo(np.float32).max)
 
-Converter = Callable[[Any], float]
+Converter = Callable[[Any], Any]
 
 
 def is_missing(value: Any) -> bool:
@@ -106,6 +106,8 @@ def to_boolean(value: Any) -> float:
 
     Raises: ValueError: anything else; the text is a reason.
     """
+    if value is True or value is False:
+        return float(value)
     if is_missing(value):
         return math.nan
     check_scalar(value)
@@ -162,6 +164,11 @@ def is_numeric_dtype(series: pd.Series) -> bool:
     return getattr(series.dtype, "kind", "O") in "iuf"
 
 
+def is_date_dtype(series: pd.Series) -> bool:
+    """Whether every cell is a date by dtype, with a zone or without."""
+    return getattr(series.dtype, "kind", "O") == "M"
+
+
 def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
     """Codes of the distinct values, and those values as Python objects; missing cells have code -1.
 
@@ -196,23 +203,29 @@ def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[
     return codes, [value for _, value in seen]
 
 
-def convert(series: pd.Series, converter: Converter, where: str) -> np.ndarray:
+def convert(series: pd.Series, converter: Converter, where: str, missing: Any = math.nan) -> np.ndarray:
     """Convert every cell; each distinct value is converted once.
 
-    Shape: (n_samples,) -> float64 (n_samples,), NaN where missing.
+    Args:
+        series: The cells.
+        converter: From a value to a number, or to a tuple of numbers.
+        where: What messages call the column.
+        missing: What stands for a missing cell, shaped as the converter's answers.
+
+    Shape: (n_samples,) -> float64 (n_samples,), or (n_samples, n_numbers).
     Raises: DataError: a cell the converter refuses; names `where`, the row, the value and the reason.
     """
     if converter is to_number and is_numeric_dtype(series):
         return _finite(series, where)
     codes, values = factorise(series, where)
-    table = np.full(len(values) + 1, np.nan)
+    table = [missing] * (len(values) + 1)  # the last one serves code -1
     for code, value in enumerate(values):
         try:
             table[code] = converter(value)
         except ValueError as reason:
             row = data_row(series, int(np.argmax(codes == code)))
             raise DataError(f"{where}, data row {row}: {show(value)} {reason}") from None
-    return table[codes]
+    return np.asarray(table, dtype=np.float64)[codes]
 
 
 def _finite(series: pd.Series, where: str) -> np.ndarray:
