@@ -42,9 +42,9 @@ def main() -> None:
     peer = ColumnTransformer([("numbers", "passthrough", numbers), ("categories", codes, categories)])
     peer.fit(frame)
     ours, X = timed(lambda: encoder.transform(frame), options.repeats)
-    theirs, Y = timed(lambda: peer.transform(frame), options.repeats)
-    equal = np.array_equal(X, Y.astype(np.float32), equal_nan=True)
-    record = {name: frame[name].iloc[0] for name in frame}
+    theirs, expected = timed(lambda: peer.transform(frame), options.repeats)
+    equal = np.array_equal(X, expected.astype(np.float32), equal_nan=True)
+    record = {name: frame[name].iloc[:1].tolist()[0] for name in frame}
     n_records = 10_000
     one, _ = timed(lambda: [encoder.encode(record) for _ in range(n_records)], options.repeats)
     print(f"rows x columns          {len(frame):,} x {frame.shape[1]}")

@@ -69,7 +69,7 @@ def to_number(value: Any) -> float:
 
     Raises: ValueError: anything else, infinity, or more than float32 holds; the text is a reason.
     """
-    number = value if type(value) is float else _as_float(value)
+    number = value if isinstance(value, float) else _as_float(value)
     if abs(number) > LARGEST:
         raise ValueError(f"is infinite or too large; numbers lie within +-{LARGEST:.3g}")
     return number
