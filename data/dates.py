@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.messages import show
-from data.values import check_scalar, convert, data_row, is_boolean, is_date_dtype, is_missing, is_number
+from data.values import (
+    MISSING_NUMBER_TEXT,
+    check_scalar,
+    convert,
+    data_row,
+    is_boolean,
+    is_date_dtype,
+    is_missing,
+    is_number,
+)
 from errors import DataError
 
 if TYPE_CHECKING:
@@ -30,10 +39,12 @@ EPOCH = datetime(1970, 1, 1)
 EPOCH_DAY = EPOCH.toordinal()
 # What is taken for a date without being asked: nothing else is written so.
 ISO_DATE = re.compile(
-    r"[12]\d{3}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?", re.ASCII
+    r"[12]\d{3}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d(:?\d\d)?)?))?)?", re.ASCII
 )
 YEAR_FIRST = re.compile(r"(\d{4})([/.]) ?(\d\d?)\2 ?(\d\d?)\b\.?", re.ASCII)
 EIGHT_DIGITS = re.compile(r"[12]\d{7}", re.ASCII)
+# Texts that mean "no value" where a date is expected.
+MISSING_DATE_TEXT = MISSING_NUMBER_TEXT | {"NaT", "0000-00-00", "0000-00-00 00:00:00"}
 ALLOWED = "dates are written 2024-01-31, 2024-01-31T09:30:00+09:00, 2024/01/31 or 20240131"
 
 
@@ -49,6 +60,11 @@ def is_common_date(value: Any) -> bool:
     return is_iso_date(value) or (isinstance(value, str) and _reads(value))
 
 
+def is_no_date(value: Any) -> bool:
+    """Whether the value is a text that stands for a missing date."""
+    return isinstance(value, str) and value.strip() in MISSING_DATE_TEXT
+
+
 def _reads(text: str) -> bool:
     try:
         date_parts(text)
@@ -62,7 +78,7 @@ def date_parts(value: Any) -> tuple[float, ...]:
 
     Raises: ValueError: not a date; the text is a reason.
     """
-    if is_missing(value):
+    if is_missing(value) or is_no_date(value):
         return NO_DATE
     moment = _moment(value)
     day = moment.toordinal() - EPOCH_DAY

@@ -162,8 +162,9 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
         note = _too_many(values) or note
     spec = _spec(series, kind, note, n_missing, values)
     if kind == "datetime":
-        low, high = date_range(all_parts(series, _where(series)))
-        return replace(spec, low=low, high=high)
+        parts = all_parts(series, _where(series))
+        low, high = date_range(parts)
+        return replace(spec, n_missing=int(np.isnan(parts[:, 0]).sum()), low=low, high=high)
     if kind != "numeric":
         return spec
     reader = number_text(values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.dates import is_common_date, is_iso_date
+from data.dates import is_common_date, is_iso_date, is_no_date
 from data.messages import show_list
 from data.numbertext import recognise
 from data.values import is_number, is_numeric_dtype, to_number
@@ -45,8 +45,9 @@ def kind_of(series: pd.Series, values: list[Any], n_present: int) -> tuple[Colum
         return "boolean", ""
     if all(is_number(value) for value in values):
         return "numeric", ""
-    if all(is_iso_date(value) for value in values):
-        return "datetime", ""
+    marks = [value for value in values if is_no_date(value)]
+    if len(marks) < len(values) and all(is_iso_date(value) or is_no_date(value) for value in values):
+        return "datetime", f"{show_list(marks)} read as missing" if marks else ""
     reader, note = recognise(values)
     if reader is not None:
         numbers = np.array([reader.read(value) for value in values])

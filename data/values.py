@@ -42,6 +42,8 @@ def is_missing(value: Any) -> bool:
         return value.strip() in MISSING_TEXT
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, np.datetime64):
+        return bool(np.isnat(value))
     return isinstance(value, (float, np.floating, Decimal)) and math.isnan(value)
 
 
@@ -60,7 +62,8 @@ def check_scalar(value: Any) -> None:
 
     Raises: ValueError: a list, a dict, bytes or another container; the text is a reason.
     """
-    if not isinstance(value, (str, numbers.Real, Decimal, np.bool_, date)) and not is_missing(value):
+    scalars = (str, numbers.Real, Decimal, np.bool_, date, np.datetime64)
+    if not isinstance(value, scalars) and not is_missing(value):
         raise ValueError(f"is a {type(value).__name__}; a cell holds a number, a text, true/false or nothing")
 
 
@@ -125,6 +128,8 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     check_scalar(value)
+    if isinstance(value, np.datetime64):
+        value = value.astype("M8[us]").item()
     if isinstance(value, date):
         return value.isoformat().removesuffix("T00:00:00")
     if is_boolean(value):

@@ -99,7 +99,8 @@ def test_what_is_counted():
         (spread("1,5", "2"), "decimal commas, or lists? '1,5'; kind numeric reads decimal commas"),
         (spread("$5", "€7"), "numbers with different units: '$5', '€7'"),
         (spread("2024/01/31", "2024/2/1"), "kind datetime reads them as dates"),
-        ([f"2024-01-{1 + i % 9:02d}" for i in range(N)] + ["0000-00-00"], "all dates but for '0000-00-00'"),
+        ([f"2024-01-{1 + i % 9:02d}" for i in range(N)] + ["2024-01-32"], "all dates but for '2024-01-32'"),
+        (spread("2024-01-31", "2024-02-01", "0000-00-00"), "'0000-00-00' read as missing"),
     ],
 )
 def test_notes_say_why(values, note):
