@@ -192,7 +192,7 @@ def test_dropping_rows_leaves_something_to_learn_from(write):
     frame["연간 소득"] = frame["연간 소득"].where(frame[TARGET] == 0)
     message = refused(write, frame, missing="drop")
     assert "data.missing=drop: classes left without a training row: 1; fill them" in message
-    frame.loc[frame[TARGET] == 0, "flag"] = None
+    frame["flag"] = frame["flag"].astype(object).where(frame[TARGET] == 1, None)
     message = refused(write, frame, missing="drop")
     assert "every row misses a value; column '연간 소득' misses most" in message
 
