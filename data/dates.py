@@ -78,27 +78,25 @@ def date_parts(value: Any) -> tuple[float, ...]:
 
     Raises: ValueError: not a date; the text is a reason.
     """
-    if is_missing(value) or is_no_date(value):
-        return NO_DATE
     moment = _moment(value)
-    day = moment.toordinal() - EPOCH_DAY
+    if moment is None:
+        return NO_DATE
     us = (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000 + moment.microsecond
-    days = day + us / US_PER_DAY
+    days = moment.toordinal() - EPOCH_DAY + us / US_PER_DAY
     return (days, moment.year, moment.month, moment.day, moment.weekday(), us / US_PER_HOUR)
 
 
-def _moment(value: Any) -> datetime:
-    """The date in UTC, without a zone."""
-    if isinstance(value, np.datetime64):
-        value = value.astype("M8[us]").item()  # a number where Python's years 1 to 9999 do not suffice
-    if isinstance(value, str) or is_number(value):
-        value = _parse(str(value).strip())
-    if not isinstance(value, date):
-        if not is_boolean(value):
-            check_scalar(value)
-        raise ValueError(f"is not a date; {ALLOWED}")
+def _moment(value: Any) -> datetime | None:
+    """The date in UTC, without a zone; None where missing."""
+    if isinstance(value, str):
+        value = value.strip()
+        if value in MISSING_DATE_TEXT:
+            return None
+        value = _parse(value)
+    elif is_missing(value):
+        return None
     if not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day)
+        value = _from_other(value)
     if value.tzinfo is None:
         return value
     try:
@@ -108,14 +106,28 @@ def _moment(value: Any) -> datetime:
 
 
 def _parse(text: str) -> datetime:
-    text = text.removesuffix(".0") if EIGHT_DIGITS.fullmatch(text[:8]) else text
-    text = YEAR_FIRST.sub(lambda m: f"{m[1]}-{int(m[3]):02d}-{int(m[4]):02d}", text, count=1)
-    if not (ISO_DATE.fullmatch(text) or EIGHT_DIGITS.fullmatch(text)):
-        raise ValueError(f"is not a date; {ALLOWED}")
+    if not ISO_DATE.fullmatch(text):
+        text = YEAR_FIRST.sub(lambda m: f"{m[1]}-{int(m[3]):02d}-{int(m[4]):02d}", text, count=1)
+        if not (ISO_DATE.fullmatch(text) or EIGHT_DIGITS.fullmatch(text)):
+            raise ValueError(f"is not a date; {ALLOWED}")
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"is not a date: {error}") from None
+
+
+def _from_other(value: Any) -> datetime:
+    if isinstance(value, np.datetime64):
+        value = value.astype("M8[us]").item()  # a number where Python's years 1 to 9999 do not suffice
+    elif is_number(value):
+        return _parse(str(value).removesuffix(".0"))
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if not is_boolean(value):
+        check_scalar(value)
+    raise ValueError(f"is not a date; {ALLOWED}")
 
 
 def all_parts(series: pd.Series, where: str) -> np.ndarray:
