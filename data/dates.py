@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -50,27 +50,28 @@ ALLOWED = "dates are written 2024-01-31, 2024-01-31T09:30:00+09:00, 2024/01/31 o
 
 def is_iso_date(value: Any) -> bool:
     """Whether the value is a date, or a text that can be nothing else."""
-    if isinstance(value, str):
-        return bool(ISO_DATE.fullmatch(value.strip())) and _reads(value)
-    return isinstance(value, (date, np.datetime64))
+    if not isinstance(value, str):
+        return isinstance(value, (date, np.datetime64))
+    text = value.strip()
+    return bool(ISO_DATE.fullmatch(text)) and _reads(datetime.fromisoformat, text)
 
 
 def is_common_date(value: Any) -> bool:
     """Whether the value reads as a date once it is known to be one: 2024/01/31 and 20240131, too."""
-    return is_iso_date(value) or (isinstance(value, str) and _reads(value))
+    return is_iso_date(value) or (isinstance(value, str) and _reads(date_parts, value))
+
+
+def _reads(reader: Callable[[str], Any], text: str) -> bool:
+    try:
+        reader(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_no_date(value: Any) -> bool:
     """Whether the value is a text that stands for a missing date."""
     return isinstance(value, str) and value.strip() in MISSING_DATE_TEXT
-
-
-def _reads(text: str) -> bool:
-    try:
-        date_parts(text)
-    except ValueError:
-        return False
-    return True
 
 
 def date_parts(value: Any) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from data.dates import is_common_date, is_iso_date, is_no_date
 from data.messages import show_list
-from data.numbertext import recognise
+from data.numbertext import recognise, spread
 from data.values import is_number, is_numeric_dtype, to_number
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def kind_of(series: pd.Series, values: list[Any], n_present: int) -> tuple[Colum
         return "datetime", f"{show_list(marks)} read as missing" if marks else ""
     reader, note = recognise(values)
     if reader is not None:
-        numbers = np.array([reader.read(value) for value in values])
+        named_id = len(values) == len(series) and ID_NAME.fullmatch(str(series.name).strip())
+        numbers = np.array([reader.read(value) for value in values] if named_id else [])
         of_ids = _unique_ids(str(series.name), numbers, len(series))
         return ("ignore", of_ids) if of_ids else ("numeric", note)
     note = note or _strangers(values)
@@ -88,6 +89,8 @@ def _strangers(values: list[Any]) -> str:
     if all(is_common_date(value) for value in values):
         return "kind datetime reads them as dates"
     for what, test in (("numbers", _reads_as_number), ("dates", is_iso_date)):
+        if 2 * sum(map(test, spread(values))) < len(spread(values)):
+            continue
         strangers = [value for value in values if not test(value)]
         if strangers and len(strangers) <= MAX_STRANGER_SHARE * len(values):
             return f"all {what} but for {show_list(strangers, 3)}"

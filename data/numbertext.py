@@ -16,8 +16,12 @@ POINT = re.compile(rf"[+-]?(?:\d+(?:\.\d*)?|\.\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+(?:
 COMMA = re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?:,\d+)?{EXPONENT}", re.ASCII)
 # What no thousands separator and no list of choices looks like: 0,5 and 3,05 and 1.234,5.
 SURELY_COMMA = re.compile(r"[+-]?(0,\d+|\d+,0\d*|\d{1,3}(\.\d{3})+,\d+)", re.ASCII)
-UNIT = re.compile(r"([+-]?)\s*([$€£¥₩]?)\s*([^%$€£¥₩원]*?)\s*([%$€£¥₩원]?)")
+CURRENCIES = frozenset("$€£¥₩")
+UNITS = CURRENCIES | {"%", "원"}
+DIGIT = re.compile(r"\d")
 LEADING_ZERO = re.compile(r"[+-]?0\d")
+NUMBER_LIKE = re.compile(r"[-+.,\deE]+", re.ASCII)
+N_SPREAD = 200
 # One word that is no number, among so many that are, stands for a missing one.
 NUMBERS_PER_WORD = 20
 
@@ -52,6 +56,11 @@ class NumberText:
         return to_number(number)
 
 
+def spread(values: Sequence[Any]) -> Sequence[Any]:
+    """Some of the values, taken evenly."""
+    return values[:: max(1, len(values) // N_SPREAD)]
+
+
 def number_text(values: Sequence[Any]) -> NumberText | None:
     """How texts are written that were asked to be, or found to be, numbers; None where there are no texts.
 
@@ -69,37 +78,51 @@ def recognise(values: Sequence[Any], asked: bool = False) -> tuple[NumberText | 
 
     Returns: None where they are not certainly numbers; the note is empty where nothing looks like one.
     """
-    texts = [value.strip() for value in values if isinstance(value, str)]
-    if not all(isinstance(value, str) or is_number(value) for value in values):
+    if not _may_be_numbers(values):
         return None, ""
-    marks = sorted({text for text in texts if text in MISSING_NUMBER_TEXT})
+    texts = dict.fromkeys(value.strip() for value in values if isinstance(value, str))
     split = {text: _split_unit(text) for text in texts if text not in MISSING_NUMBER_TEXT}
-    words = tuple(sorted(text for text, (_, number) in split.items() if not re.search(r"\d", number)))
-    numbers = {text: pair for text, pair in split.items() if text not in words}
-    n_numbers = len(numbers) + len(values) - len(texts)
-    if not numbers or len(words) * NUMBERS_PER_WORD > n_numbers:
+    words = [text for text, (_, number) in split.items() if not DIGIT.search(number)]
+    numbers = {text: split[text] for text in split.keys() - words}
+    n_plain = sum(not isinstance(value, str) for value in values)
+    if not numbers or len(words) * NUMBERS_PER_WORD > len(numbers) + n_plain:
         return None, ""
     decimal, problem = _decimal([number for _, number in numbers.values()], asked)
     units = sorted({unit for unit, _ in numbers.values()})
-    if problem or decimal is None:
+    if decimal is not None and (len(units) > 1 or (units[0] == "%" and n_plain)):
+        examples = {unit: text for text, (unit, _) in sorted(numbers.items())}
+        decimal, problem = None, f"numbers with different units: {show_list(sorted(examples.values()), 3)}"
+    if decimal is None:
         return None, problem
-    if len(units) > 1 or (units[0] == "%" and n_numbers > len(numbers)):
-        return None, f"numbers with different units: {show_list(_one_of_each(numbers), 3)}"
-    if any(LEADING_ZERO.match(number) for _, number in numbers.values()) and not asked:
-        return None, ""  # codes: 007 is not 7
-    found = NumberText(decimal, units[0], words)
-    return found, _note(found, list(numbers.values()), [*marks, *words])
+    found = NumberText(decimal, units[0], tuple(sorted(words)))
+    missing = sorted(texts.keys() & MISSING_NUMBER_TEXT) + sorted(words)
+    return found, _note(found, any("," in text for text in numbers), missing)
+
+
+def _may_be_numbers(values: Sequence[Any]) -> bool:
+    """What a look at some of a million texts settles for most columns."""
+    texts = [value for value in spread(values) if isinstance(value, str)]
+    numbers = [_split_unit(text)[1] for text in texts if text.strip() not in MISSING_NUMBER_TEXT]
+    n_like = sum(bool(NUMBER_LIKE.fullmatch(number) and DIGIT.search(number)) for number in numbers)
+    return 2 * n_like >= len(numbers) and all(isinstance(value, str) or is_number(value) for value in values)
 
 
 def _split_unit(text: str) -> tuple[str, str]:
-    match = UNIT.fullmatch(text.strip())
-    if match is None or (match[2] and match[4]):
-        return "", text.strip()
-    return match[2] or match[4], match[1] + match[3]
+    """The percent or currency sign before or after a number, and the number."""
+    text = text.strip()
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    body = text[len(sign) :].strip()
+    if body[:1] in CURRENCIES:
+        return body[0], sign + body[1:].strip()
+    if body[-1:] in UNITS:
+        return body[-1], sign + body[:-1].strip()
+    return "", text
 
 
 def _decimal(numbers: list[str], asked: bool) -> tuple[Literal[".", ","] | None, str]:
     """The decimal mark that reads all of them, if one does with certainty; else what stands in the way."""
+    if any(LEADING_ZERO.match(number) for number in numbers) and not asked:
+        return None, ""  # codes: 007 is not 7
     if all(POINT.fullmatch(number) for number in numbers):
         return ".", ""
     if not all(COMMA.fullmatch(number) for number in numbers):
@@ -110,15 +133,11 @@ def _decimal(numbers: list[str], asked: bool) -> tuple[Literal[".", ","] | None,
     return None, f"decimal commas, or lists? {show_list(unclear, 3)}; kind numeric reads decimal commas"
 
 
-def _one_of_each(numbers: dict[str, tuple[str, str]]) -> list[str]:
-    return list({unit: text for text, (unit, _) in numbers.items()}.values())
-
-
-def _note(found: NumberText, numbers: list[tuple[str, str]], missing: list[str]) -> str:
+def _note(found: NumberText, with_commas: bool, missing: list[str]) -> str:
     said = []
     if found.decimal == ",":
         said.append("with decimal commas")
-    elif any("," in number for _, number in numbers):
+    elif with_commas:
         said.append("with commas between thousands")
     if found.unit:
         said.append(f"with {found.unit!r}, which is left out")
