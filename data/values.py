@@ -31,6 +31,8 @@ MISSING_NUMBER_TEXT = MISSING_TEXT | {"None", "none", "?", "-", "--", "."}
 BOOLEAN_TEXT = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "1.0": 1.0} | dict.fromkeys(
     ["false", "no", "n", "f", "0", "0.0"], 0.0
 )
+# What NumPy or Python counts among the numbers, and no table means so.
+NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 LARGEST = float(np.finfo(np.float32).max)
 
 Converter = Callable[[Any], Any]
@@ -44,7 +46,9 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, np.datetime64):
         return bool(np.isnat(value))
-    return isinstance(value, (float, np.floating, Decimal)) and math.isnan(value)
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
 def is_boolean(value: Any) -> bool:
@@ -54,7 +58,7 @@ def is_boolean(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether the value is a real number; true and false are not."""
-    return isinstance(value, (numbers.Real, Decimal)) and not is_boolean(value)
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, NO_NUMBERS)
 
 
 def check_scalar(value: Any) -> None:
@@ -63,7 +67,7 @@ def check_scalar(value: Any) -> None:
     Raises: ValueError: a list, a dict, bytes or another container; the text is a reason.
     """
     scalars = (str, numbers.Real, Decimal, np.bool_, date, np.datetime64)
-    if not isinstance(value, scalars) and not is_missing(value):
+    if isinstance(value, np.timedelta64) or (not isinstance(value, scalars) and not is_missing(value)):
         raise ValueError(f"is a {type(value).__name__}; a cell holds a number, a text, true/false or nothing")
 
 
@@ -81,11 +85,12 @@ def to_number(value: Any) -> float:
 def _as_float(value: Any) -> float:
     if isinstance(value, str):
         return _parse(value)
-    if type(value) is not int and not is_number(value):
+    if type(value) is not int:
         if is_missing(value):
             return math.nan
-        check_scalar(value)
-        raise ValueError("is not a number")
+        if not is_number(value):
+            check_scalar(value)
+            raise ValueError("is not a number")
     try:
         return float(value)
     except OverflowError:
