@@ -177,9 +177,8 @@ def parts_of_days(days: float, with_time: bool) -> tuple[float, ...]:
     return date_parts(EPOCH + timedelta(days=days if with_time else math.floor(days)))
 
 
-def date_range(parts: np.ndarray) -> tuple[str, str]:
-    """The first and the last date, as text."""
-    first, last = np.nanmin(parts[:, 0]), np.nanmax(parts[:, 0])
-    texts: Sequence[str] = [(EPOCH + timedelta(days=float(days))).isoformat(" ") for days in (first, last)]
+def show_dates(days: Sequence[float]) -> list[str]:
+    """Days since 1970 as text: dates where all are whole, else to the minute."""
+    texts = [(EPOCH + timedelta(days=number)).isoformat(" ") for number in days]
     whole = all(text.endswith(" 00:00:00") for text in texts)
-    return (texts[0][:10], texts[1][:10]) if whole else (texts[0][:16], texts[1][:16])
+    return [text[:10] if whole else text[:16] for text in texts]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.dates import all_parts, date_range
+from data.dates import all_parts, show_dates
 from data.kinds import id_note, kind_of
 from data.messages import did_you_mean, show_list
 from data.numbertext import number_text, recognise
@@ -117,13 +117,12 @@ def _spec(
 
 
 def _infer_dates(series: pd.Series) -> FeatureSpec:
-    parts = all_parts(series, _where(series))
+    days = all_parts(series, _where(series))[:, 0]
     values = series.dropna().unique()
     n_missing = int(series.isna().sum())
     if len(values) <= 1:
         return _spec(series, "ignore", _nothing_to_learn(values, None), n_missing, values)
-    low, high = date_range(parts)
-    return replace(_spec(series, "datetime", "", n_missing, values), low=low, high=high)
+    return _with_range(_spec(series, "datetime", "", n_missing, values), days, None)
 
 
 def _infer_numbers(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
@@ -139,14 +138,20 @@ def _infer_numbers(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
         return _spec(series, "ignore", note, n_missing, values)
     kind = asked or "numeric"
     spec = _spec(series, kind, _too_many(values) if kind == "categorical" else "", n_missing, values)
-    return spec if kind == "categorical" else _with_range(spec, numbers)
+    return spec if kind == "categorical" else _with_range(spec, numbers, asked)
 
 
-def _with_range(spec: FeatureSpec, numbers: np.ndarray) -> FeatureSpec:
-    low, high = (
-        int(n) if n.is_integer() else n for n in (np.nanmin(numbers).item(), np.nanmax(numbers).item())
-    )
-    return replace(spec, low=low, high=high)
+def _with_range(spec: FeatureSpec, numbers: np.ndarray, asked: ColumnKind | None) -> FeatureSpec:
+    """The spec with its range, and with what reads as missing counted."""
+    n_missing = int(np.isnan(numbers).sum())
+    if n_missing == len(numbers):
+        return replace(spec, kind="ignore", note=_nothing_to_learn((), asked), n_missing=n_missing)
+    low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    if spec.kind == "datetime":
+        shown = show_dates((low, high))
+    else:
+        shown = [int(number) if number.is_integer() else number for number in (low, high)]
+    return replace(spec, n_missing=n_missing, low=shown[0], high=shown[1])
 
 
 def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
@@ -162,14 +167,11 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
         note = _too_many(values) or note
     spec = _spec(series, kind, note, n_missing, values)
     if kind == "datetime":
-        parts = all_parts(series, _where(series))
-        low, high = date_range(parts)
-        return replace(spec, n_missing=int(np.isnan(parts[:, 0]).sum()), low=low, high=high)
+        return _with_range(spec, all_parts(series, _where(series))[:, 0], asked)
     if kind != "numeric":
         return spec
     reader = number_text(values)
-    numbers = convert(series, reader.read if reader else to_number, _where(series))
-    return _with_range(replace(spec, n_missing=int(np.isnan(numbers).sum())), numbers)
+    return _with_range(spec, convert(series, reader.read if reader else to_number, _where(series)), asked)
 
 
 def _where(series: pd.Series) -> str:

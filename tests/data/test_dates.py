@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.dates import PARTS, all_parts, date_parts, date_range, is_iso_date, parts_of_days, varying_parts
+from data.dates import PARTS, all_parts, date_parts, is_iso_date, parts_of_days, show_dates, varying_parts
 from errors import DataError
 
 NO_DATES = ["2024-02-30", "2024-13-01", "31.01.2024", "01/31/2024", "2024-W05-3", "2024", "yesterday"]
@@ -124,12 +124,11 @@ def test_only_what_differs_is_kept():
     assert varying_parts(all_parts(several, "")) == PARTS
 
 
-def test_ranges_and_middles():
-    parts = all_parts(pd.Series(["2024-01-31", None, "1999-12-01"]), "")
-    assert date_range(parts) == ("1999-12-01", "2024-01-31")
-    assert date_range(all_parts(pd.Series(["2024-01-31 09:30:59"]), "")) == (
-        "2024-01-31 09:30",
-        "2024-01-31 09:30",
-    )
+def test_days_are_shown_as_dates():
+    assert show_dates([10956.0, 19753.0]) == ["1999-12-31", "2024-01-31"]
+    assert show_dates([19753.0, 19753.4]) == ["2024-01-31 00:00", "2024-01-31 09:36"]
+
+
+def test_days_become_parts_again():
     assert parts_of_days(19782.75, with_time=True) == date_parts("2024-02-29T18:00")
     assert parts_of_days(19782.75, with_time=False) == date_parts("2024-02-29")

@@ -204,6 +204,18 @@ def test_nothing_to_learn_is_said_even_of_a_kind_asked_for(values):
     assert "the kind categorical that was asked for has nothing to learn from" in spec.note
 
 
+@pytest.mark.parametrize("kind", ["numeric", "datetime"])
+def test_nothing_but_marks_for_missing_values(kind):
+    spec = infer_one(spread("-", "?"), kinds={"x": kind})
+    assert (spec.kind, spec.n_missing) == ("ignore", N)
+    assert "all missing" in spec.note
+
+
+def test_marks_for_missing_values_are_counted():
+    assert infer_one(spread("1", "2", "-", None)).n_missing == N // 2
+    assert infer_one(spread("2024-01-31", "2024-01-30", "-", None)).n_missing == N // 2
+
+
 def test_more_categories_than_are_kept():
     spec = infer_one([f"t{i // 2}" for i in range(4_000)])
     assert (spec.kind, spec.n_distinct) == ("categorical", 2_000)
