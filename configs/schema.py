@@ -10,7 +10,8 @@ from configs.sources import mask_secrets
 
 ProblemType = Literal["binary", "multiclass", "regression"]
 SplitKind = Literal["random", "stratified", "group", "time"]
-ColumnKind = Literal["numeric", "categorical", "boolean", "ignore"]
+ColumnKind = Literal["numeric", "categorical", "boolean", "datetime", "ignore"]
+MissingPolicy = Literal["native", "mean", "median", "mode", "drop"]
 MetricName = Literal["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "rmse", "mae", "r2"]
 
 
@@ -40,6 +41,9 @@ class DataConfig(Section):
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
         kinds: Column kinds that override the inferred ones.
+        missing: native leaves missing values to each family; mean, median and mode fill them from the training
+            rows (mean and median: numbers and dates, others by their most frequent value); drop leaves out the
+            training rows that miss a value.
         split: random; stratified: each class in the same shares; group; time. Default: group or time where their
             column is given, else stratified for classes and random for numbers.
         group: Column whose equal values stay together, in one fold or withheld; it is no feature unless in kinds.
@@ -57,6 +61,7 @@ class DataConfig(Section):
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()
     kinds: dict[str, ColumnKind] = {}
+    missing: MissingPolicy = "native"
     split: SplitKind | None = None
     group: str | None = None
     time: str | None = None

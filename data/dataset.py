@@ -21,6 +21,7 @@ from data.division import assign, check_division, choose_split, division_notes, 
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
+from data.missing import complete_rows
 from data.sources import load_table, table_name
 from data.summary import column_notes, fingerprint, golden_rows, row_notes
 from data.target import Target, missing_labels
@@ -70,7 +71,7 @@ class TabularDataset:
 
     @property
     def n_features(self) -> int:
-        """Number of encoded columns."""
+        """Number of encoded features."""
         return self.X.shape[1]
 
     @property
@@ -181,8 +182,14 @@ def load_dataset(
         train_rows, test_rows = withhold(config, split)
         notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
+        if config.missing == "drop":
+            complete, dropped = complete_rows(train, config)
+            train, train_rows = train[complete], train_rows[complete]
+            hint = "fill them, or leave it native"
+            notes += dropped
+            notes += _check_classes_left(target, y[train_rows], split.kind, "data.missing=drop", hint)
         specs = set_aside(infer_features(train, config.target, config.ignore, config.kinds), config)
-        encoder = Encoder.fit(train, specs)
+        encoder = Encoder.fit(train, specs, config.missing)
         _check_features_left(encoder, specs)
         split = split.of(train_rows)
         folds, fold_notes = assign(config, split)
@@ -197,7 +204,7 @@ def load_dataset(
     if y_test is not None:
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
-    notes += row_notes(train, [*encoder.feature_names, config.target])
+    notes += row_notes(train, [*encoder.column_names, config.target])
     notes += fold_notes + division_notes(config, split, folds, target)
     return TabularDataset(
         name=table_name(config.source),
@@ -210,7 +217,7 @@ def load_dataset(
         encoder=encoder,
         target=target,
         specs=specs,
-        golden_rows=golden_rows(train, encoder.feature_names),
+        golden_rows=golden_rows(train, encoder.column_names),
         fingerprint=fingerprint(frames),
         notes=tuple(notes),
     )
@@ -246,17 +253,21 @@ def _load_test(
         return frame, encoder.transform(labelled), y, [f"{mask_secrets(source)}: {note}" for note in notes]
 
 
-def _check_classes_left(target: Target, y: np.ndarray, kind: SplitKind) -> list[str]:
+def _check_classes_left(
+    target: Target,
+    y: np.ndarray,
+    kind: SplitKind,
+    key: str = "data.test_size",
+    hint: str = "withhold a smaller share",
+) -> list[str]:
     absent = np.setdiff1d(np.arange(len(target.classes)), y)
     if not len(absent):
         return []
     names = show_list(target.classes[code] for code in absent)
     # A group may hold all rows of a class, and a class may come late; but one class alone teaches nothing.
     if kind == "stratified" or len(absent) == len(target.classes) - 1:
-        raise DataError(
-            f"data.test_size: classes left without a training row: {names}; withhold a smaller share"
-        )
-    return [f"classes that only withheld rows have, and nothing can learn: {names}"]
+        raise DataError(f"{key}: classes left without a training row: {names}; {hint}")
+    return [f"classes that only rows left out have, and nothing can learn: {names}"]
 
 
 def _check_features_left(encoder: Encoder, specs: tuple[FeatureSpec, ...]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from data.dates import all_parts, show_dates
+from data.kinds import id_note, kind_of
 from data.messages import did_you_mean, show_list
+from data.numbertext import number_text, recognise
 from data.values import (
-    MISSING_NUMBER_TEXT,
     convert,
     factorise,
     is_boolean,
-    is_number,
+    is_date_dtype,
     is_numeric_dtype,
     to_boolean,
     to_number,
@@ -28,13 +31,6 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 1_000
 N_EXAMPLES = 3
 MAX_EXAMPLE_LENGTH = 40
-# A text column with more distinct values than this share of its rows says nothing about new rows.
-MAX_DISTINCT_SHARE = 0.95
-MIN_ROWS_TO_CALL_DISTINCT = 20
-ROW_ID_NAME = re.compile(
-    r"(.*[\W_])?(id|uid|uuid|idx|index|row|rownum|no|nr|number|seq|key|번호|순번)|unnamed: \d+", re.IGNORECASE
-)
-CAMEL_CASE_ID_NAME = re.compile(r".*[a-z](ID|Id|No|Idx|Index|Key)")
 
 
 @dataclass(frozen=True)
@@ -43,11 +39,12 @@ class FeatureSpec:
 
     Attributes:
         name: Column name.
-        kind: numeric, categorical, boolean, or ignore.
+        kind: numeric, categorical, boolean, datetime, or ignore.
         n_missing: Cells without a value.
         n_distinct: Different values, missing aside.
         note: Why it is ignored, or what is unusual; empty where there is nothing to say.
         examples: The first few different values, as text.
+        low, high: The smallest and the largest number, or the first and the last date as text; None elsewhere.
     """
 
     name: str
@@ -56,6 +53,8 @@ class FeatureSpec:
     n_distinct: int
     note: str
     examples: tuple[str, ...]
+    low: float | str | None = None
+    high: float | str | None = None
 
 
 def infer_features(
@@ -94,9 +93,11 @@ def _check_names(key: str, names: Collection[str], frame: pd.DataFrame, target: 
 def _infer(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
     if asked == "ignore":
         return _left_out(series, "ignored by configuration")
-    if getattr(series.dtype, "kind", "O") in "mM" and asked is None:
-        return _left_out(series, "a date or duration; make numbers of it to use it")
-    if is_numeric_dtype(series):
+    if getattr(series.dtype, "kind", "O") == "m" and asked is None:
+        return _left_out(series, "a duration; make numbers of it to use it")
+    if is_date_dtype(series) and asked is None:
+        return _infer_dates(series)
+    if is_numeric_dtype(series) and asked != "datetime":
         return _infer_numbers(series, asked)
     return _infer_objects(series, asked)
 
@@ -115,18 +116,42 @@ def _spec(
     return FeatureSpec(str(series.name), kind, n_missing, len(values), note, examples)
 
 
+def _infer_dates(series: pd.Series) -> FeatureSpec:
+    days = all_parts(series, _where(series))[:, 0]
+    values = series.dropna().unique()
+    n_missing = int(series.isna().sum())
+    if len(values) <= 1:
+        return _spec(series, "ignore", _nothing_to_learn(values, None), n_missing, values)
+    return _with_range(_spec(series, "datetime", "", n_missing, values), days, None)
+
+
 def _infer_numbers(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
-    convert(series, to_number, _where(series))
+    numbers = convert(series, to_number, _where(series))
     values = series.dropna().unique()
     n_missing = int(series.isna().sum())
     if len(values) <= 1:
         return _spec(series, "ignore", _nothing_to_learn(values, asked), n_missing, values)
     if asked == "boolean":
         convert(series, to_boolean, _where(series))
-    if asked is None and _is_row_id(series, len(values)):
-        return _spec(series, "ignore", "a row number: rises by 1 from row to row", n_missing, values)
+    note = id_note(series, values) if asked is None else ""
+    if note:
+        return _spec(series, "ignore", note, n_missing, values)
     kind = asked or "numeric"
-    return _spec(series, kind, _too_many(values) if kind == "categorical" else "", n_missing, values)
+    spec = _spec(series, kind, _too_many(values) if kind == "categorical" else "", n_missing, values)
+    return spec if kind == "categorical" else _with_range(spec, numbers, asked)
+
+
+def _with_range(spec: FeatureSpec, numbers: np.ndarray, asked: ColumnKind | None) -> FeatureSpec:
+    """The spec with its range, and with what reads as missing counted."""
+    n_missing = int(np.isnan(numbers).sum())
+    if n_missing == len(numbers):
+        return replace(spec, kind="ignore", note=_nothing_to_learn((), asked), n_missing=n_missing)
+    low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    if spec.kind == "datetime":
+        shown = show_dates((low, high))
+    else:
+        shown = [int(number) if number.is_integer() else number for number in (low, high)]
+    return replace(spec, n_missing=n_missing, low=shown[0], high=shown[1])
 
 
 def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
@@ -134,10 +159,19 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
     n_missing = int((codes < 0).sum())
     if len(values) <= 1:
         return _spec(series, "ignore", _nothing_to_learn(values, asked), n_missing, values)
-    kind, note = _kind_of(values, len(series) - n_missing)
-    if asked is not None:
+    if asked is None:
+        kind, note = kind_of(series, values, len(series) - n_missing)
+    else:
         kind, note = _override(series, values, asked)
-    return _spec(series, kind, note, n_missing, values)
+    if kind == "categorical":
+        note = _too_many(values) or note
+    spec = _spec(series, kind, note, n_missing, values)
+    if kind == "datetime":
+        return _with_range(spec, all_parts(series, _where(series))[:, 0], asked)
+    if kind != "numeric":
+        return spec
+    reader = number_text(values)
+    return _with_range(spec, convert(series, reader.read if reader else to_number, _where(series)), asked)
 
 
 def _where(series: pd.Series) -> str:
@@ -149,49 +183,6 @@ def _nothing_to_learn(values: Sequence[Any], asked: ColumnKind | None) -> str:
     return f"{note}; the kind {asked} that was asked for has nothing to learn from" if asked else note
 
 
-def _is_row_id(series: pd.Series, n_distinct: int) -> bool:
-    name = str(series.name).strip()
-    if not (ROW_ID_NAME.fullmatch(name) or CAMEL_CASE_ID_NAME.fullmatch(name)):
-        return False
-    # Compared with the row's place in its file, which the index keeps when rows are withheld or shuffled.
-    steps = series - series.index if is_numeric_dtype(series.index) else series
-    return n_distinct == len(series) and steps.nunique() == 1
-
-
-def _kind_of(values: list[Any], n_present: int) -> tuple[ColumnKind, str]:
-    """Kind of a column that is not numeric by dtype, from its distinct values."""
-    if all(is_boolean(value) for value in values):
-        return "boolean", ""
-    if all(is_number(value) for value in values):
-        return "numeric", ""
-    texts = {str(value).strip().casefold() for value in values}
-    if texts in ({"true", "false"}, {"yes", "no"}):
-        return "boolean", ""
-    marks = [value for value in values if isinstance(value, str) and value.strip() in MISSING_NUMBER_TEXT]
-    if marks and len(marks) < len(values) and all(_reads_as_number(value) for value in values):
-        return "numeric", f"{show_list(marks)} read as missing"
-    if n_present >= MIN_ROWS_TO_CALL_DISTINCT and len(values) > MAX_DISTINCT_SHARE * n_present:
-        note = f"{len(values):,} different values in {n_present:,} rows: an id, a date or free text"
-        return "ignore", note + _strangers(values)
-    return "categorical", _too_many(values) or _strangers(values).removeprefix("; ")
-
-
-def _reads_as_number(value: Any) -> bool:
-    try:
-        to_number(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _strangers(values: list[Any]) -> str:
-    """Warns of a numeric column that a few cells turned into text."""
-    strangers = [value for value in values if not _reads_as_number(value)]
-    if not strangers or len(strangers) > len(values) // 4:
-        return ""
-    return f"; all numbers but for {show_list(strangers, 3)}"
-
-
 def _too_many(values: Sequence[Any]) -> str:
     if len(values) <= MAX_CATEGORIES:
         return ""
@@ -201,7 +192,8 @@ def _too_many(values: Sequence[Any]) -> str:
 def _override(series: pd.Series, values: list[Any], asked: ColumnKind) -> tuple[ColumnKind, str]:
     if asked == "numeric" and all(is_boolean(value) for value in values):
         return "boolean", "true and false are the numbers 1 and 0"
-    if asked == "categorical":
-        return asked, _too_many(values)
-    convert(series, to_boolean if asked == "boolean" else to_number, _where(series))
+    if asked == "boolean":
+        convert(series, to_boolean, _where(series))
+    if asked == "numeric":  # that all of them are numbers is checked where their range is taken
+        return asked, recognise(values, asked=True)[1]
     return asked, ""

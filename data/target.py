@@ -161,15 +161,19 @@ def missing_labels(series: pd.Series) -> np.ndarray:
 
 
 def _distinct(series: pd.Series, where: str) -> tuple[list[Label], list[int]]:
-    """Distinct labels as Python values, and how many rows have each; whole floats become ints."""
+    """Distinct labels as Python values, and how many rows have each.
+
+    Floats become ints where all are whole: missing labels make floats of ints.
+    """
     if is_numeric_dtype(series):
         convert(series, to_number, where)  # refuses infinity
     codes, values = factorise(series, where)
     n_rows = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+    whole = all(value.is_integer() for value in values if isinstance(value, float))
     labels: dict[str, Label] = {}
     counts: dict[str, int] = {}
     for value, count in zip(values, n_rows, strict=True):
-        label, text = _label(value, where)
+        label, text = _label(value, where, whole)
         if type(labels.setdefault(text, label)) is not type(label):
             raise DataError(
                 f"{where}: {show(labels[text])} and {show(label)} read the same; make them one type"
@@ -178,13 +182,13 @@ def _distinct(series: pd.Series, where: str) -> tuple[list[Label], list[int]]:
     return list(labels.values()), list(counts.values())
 
 
-def _label(value: Any, where: str) -> tuple[Label, str]:
+def _label(value: Any, where: str, whole: bool) -> tuple[Label, str]:
     try:
         text = to_text(value)
     except ValueError as reason:
         raise DataError(f"{where}: {show(value)} {reason}") from None
     label = to_plain(value)
-    return (int(label) if isinstance(label, float) and label.is_integer() else label), text
+    return (int(label) if whole and isinstance(label, float) else label), text
 
 
 def _check_learnable(where: str, labels: list[Label], n_rows: int) -> None:

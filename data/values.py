@@ -31,9 +31,11 @@ MISSING_NUMBER_TEXT = MISSING_TEXT | {"None", "none", "?", "-", "--", "."}
 BOOLEAN_TEXT = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "1.0": 1.0} | dict.fromkeys(
     ["false", "no", "n", "f", "0", "0.0"], 0.0
 )
+# What NumPy or Python counts among the numbers, and no table means so.
+NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 LARGEST = float(np.finfo(np.float32).max)
 
-Converter = Callable[[Any], float]
+Converter = Callable[[Any], Any]
 
 
 def is_missing(value: Any) -> bool:
@@ -42,7 +44,11 @@ def is_missing(value: Any) -> bool:
         return value.strip() in MISSING_TEXT
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, (float, np.floating, Decimal)) and math.isnan(value)
+    if isinstance(value, np.datetime64):
+        return bool(np.isnat(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
 def is_boolean(value: Any) -> bool:
@@ -52,7 +58,7 @@ def is_boolean(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether the value is a real number; true and false are not."""
-    return isinstance(value, (numbers.Real, Decimal)) and not is_boolean(value)
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, NO_NUMBERS)
 
 
 def check_scalar(value: Any) -> None:
@@ -60,7 +66,8 @@ def check_scalar(value: Any) -> None:
 
     Raises: ValueError: a list, a dict, bytes or another container; the text is a reason.
     """
-    if not isinstance(value, (str, numbers.Real, Decimal, np.bool_, date)) and not is_missing(value):
+    scalars = (str, numbers.Real, Decimal, np.bool_, date, np.datetime64)
+    if isinstance(value, np.timedelta64) or (not isinstance(value, scalars) and not is_missing(value)):
         raise ValueError(f"is a {type(value).__name__}; a cell holds a number, a text, true/false or nothing")
 
 
@@ -69,7 +76,7 @@ def to_number(value: Any) -> float:
 
     Raises: ValueError: anything else, infinity, or more than float32 holds; the text is a reason.
     """
-    number = value if type(value) is float else _as_float(value)
+    number = value if isinstance(value, float) else _as_float(value)
     if abs(number) > LARGEST:
         raise ValueError(f"is infinite or too large; numbers lie within +-{LARGEST:.3g}")
     return number
@@ -78,11 +85,12 @@ def to_number(value: Any) -> float:
 def _as_float(value: Any) -> float:
     if isinstance(value, str):
         return _parse(value)
-    if type(value) is not int and not is_number(value):
+    if type(value) is not int:
         if is_missing(value):
             return math.nan
-        check_scalar(value)
-        raise ValueError("is not a number")
+        if not is_number(value):
+            check_scalar(value)
+            raise ValueError("is not a number")
     try:
         return float(value)
     except OverflowError:
@@ -106,6 +114,8 @@ def to_boolean(value: Any) -> float:
 
     Raises: ValueError: anything else; the text is a reason.
     """
+    if value is True or value is False:
+        return float(value)
     if is_missing(value):
         return math.nan
     check_scalar(value)
@@ -123,6 +133,8 @@ def to_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     check_scalar(value)
+    if isinstance(value, np.datetime64):
+        value = value.astype("M8[us]").item()
     if isinstance(value, date):
         return value.isoformat().removesuffix("T00:00:00")
     if is_boolean(value):
@@ -162,6 +174,11 @@ def is_numeric_dtype(series: pd.Series) -> bool:
     return getattr(series.dtype, "kind", "O") in "iuf"
 
 
+def is_date_dtype(series: pd.Series) -> bool:
+    """Whether every cell is a date by dtype, with a zone or without."""
+    return getattr(series.dtype, "kind", "O") == "M"
+
+
 def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
     """Codes of the distinct values, and those values as Python objects; missing cells have code -1.
 
@@ -196,23 +213,29 @@ def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[
     return codes, [value for _, value in seen]
 
 
-def convert(series: pd.Series, converter: Converter, where: str) -> np.ndarray:
+def convert(series: pd.Series, converter: Converter, where: str, missing: Any = math.nan) -> np.ndarray:
     """Convert every cell; each distinct value is converted once.
 
-    Shape: (n_samples,) -> float64 (n_samples,), NaN where missing.
+    Args:
+        series: The cells.
+        converter: From a value to a number, or to a tuple of numbers.
+        where: What messages call the column.
+        missing: What stands for a missing cell, shaped as the converter's answers.
+
+    Shape: (n_samples,) -> float64 (n_samples,), or (n_samples, n_numbers).
     Raises: DataError: a cell the converter refuses; names `where`, the row, the value and the reason.
     """
     if converter is to_number and is_numeric_dtype(series):
         return _finite(series, where)
     codes, values = factorise(series, where)
-    table = np.full(len(values) + 1, np.nan)
+    table = [missing] * (len(values) + 1)  # the last one serves code -1
     for code, value in enumerate(values):
         try:
             table[code] = converter(value)
         except ValueError as reason:
             row = data_row(series, int(np.argmax(codes == code)))
             raise DataError(f"{where}, data row {row}: {show(value)} {reason}") from None
-    return table[codes]
+    return np.asarray(table, dtype=np.float64)[codes]
 
 
 def _finite(series: pd.Series, where: str) -> np.ndarray:

@@ -72,7 +72,7 @@ class Bundle:
     def encode(
         self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
     ) -> np.ndarray:
-        """Encode a frame, a list of records, or a list of values in the order of `encoder.feature_names`.
+        """Encode a frame, a list of records, or a list of values in the order of `encoder.column_names`.
 
         Raises: DataError: a missing column or a value that does not fit; names row, column and value.
         """

@@ -46,7 +46,7 @@ def write_bundle(
         **facts,
         "problem_type": dataset.problem_type,
         "target": dataset.target.name,
-        "features": list(dataset.encoder.feature_names),
+        "features": list(dataset.encoder.column_names),
         "n_rows": dataset.n_rows,
         "data_sha256": dataset.fingerprint,
         "members": [

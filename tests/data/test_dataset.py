@@ -163,6 +163,40 @@ def test_configuration_reaches_the_columns(write):
     assert not any("연간 소득" in note for note in dataset.notes)
 
 
+def test_missing_values_are_filled_from_the_training_rows(write):
+    frame = make_table()
+    path = write(frame)
+    dataset = load(path, missing="median", test_size=0.25)
+    train, _ = train_test_split(range(N), test_size=0.25, random_state=0, stratify=frame[TARGET])
+    median = np.float32(frame["연간 소득"].iloc[train].median())
+    assert not np.isnan(dataset.X).any()
+    assert dataset.encoder.encode({"연간 소득": None, "주거 형태": "자가", "flag": True})[0] == median
+    assert load(path, missing="native", test_size=0.25).encoder != dataset.encoder
+
+
+def test_rows_that_miss_a_value_are_left_out_on_request(write):
+    frame = make_table()
+    frame.loc[7, "memo"] = None  # left out as a column, so no row is lost to it
+    dataset = load(write(frame), missing="drop", test_source=write(frame, "test.csv"))
+    assert dataset.n_rows == N - 2
+    assert not np.isnan(dataset.X).any()
+    assert "2 of 200 rows miss a value and are left out (data.missing=drop)" in dataset.notes
+    assert "ID" not in dataset.encoder.column_names
+    assert np.isnan(dataset.X_test).any(axis=1).sum() == 2
+    assert np.isnan(dataset.encoder.encode({"연간 소득": None, "주거 형태": "자가", "flag": True})[0])
+    assert dataset.golden_rows[0].keys() == {"연간 소득", "주거 형태", "flag"}
+
+
+def test_dropping_rows_leaves_something_to_learn_from(write):
+    frame = make_table()
+    frame["연간 소득"] = frame["연간 소득"].where(frame[TARGET] == 0)
+    message = refused(write, frame, missing="drop")
+    assert "data.missing=drop: classes left without a training row: 1; fill them" in message
+    frame["flag"] = frame["flag"].astype(object).where(frame[TARGET] == 1, None)
+    message = refused(write, frame, missing="drop")
+    assert "every row misses a value; column '연간 소득' misses most" in message
+
+
 def test_the_problem_type_can_be_asked_for(write):
     frame = make_table()
     frame[TARGET] = np.arange(N) % 3

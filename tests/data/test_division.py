@@ -176,10 +176,10 @@ def test_times_of_different_zones_are_compared_as_moments():
 @pytest.mark.parametrize(
     ("values", "found"),
     [
-        (["2026-01-01"] * 119 + ["soon"], "data row 120: 'soon' is not a time; allowed: numbers"),
-        (["2026-01-01"] * 119 + [5], "data row 120: 5 is not a time"),
+        (["2026-01-01"] * 119 + ["soon"], "data row 120: 'soon' is not a date; dates are written"),
+        (["2026-01-01"] * 119 + [5], "data row 120: 5 is not a date"),
         ([1] * 119 + ["2026-01-01"], "data row 120: '2026-01-01' is not a number"),
-        ([True, False] * 60, "data row 1: True is not a time"),
+        ([True, False] * 60, "data row 1: True is not a date"),
         ([1.0, np.inf] * 60, "first in data row 2: inf"),
         ([["2026"]] * N, r"data row 1: \['2026'\] is a list"),
         (pd.to_timedelta(range(N), "D"), "data row 1: .* is a"),
@@ -211,7 +211,7 @@ def test_classes_that_only_withheld_rows_have(tmp_path):
         return load_dataset(DataConfig(source=str(tmp_path / "t.csv"), target="y", test_size=0.2, **options))
 
     dataset = load(["a", "b"] * 50 + ["new"] * 20, time="when")
-    assert "classes that only withheld rows have, and nothing can learn: 'new'" in dataset.notes
+    assert "classes that only rows left out have, and nothing can learn: 'new'" in dataset.notes
     assert set(dataset.y_test[-20:]) == {2}
     with pytest.raises(DataError, match=r"data\.test_size: classes left without a training row: 1"):
         load([0] * 100 + [1] * 20, time="when")
@@ -227,11 +227,11 @@ def test_the_dividing_column_is_a_feature_only_where_it_can_teach():
         specs = set_aside(infer_features(frame, "y", config.ignore, config.kinds), config)
         return {spec.name: spec.kind for spec in specs}
 
-    assert kinds() == {"x": "numeric", "g": "numeric", "t": "numeric", "d": "categorical"}
+    assert kinds() == {"x": "numeric", "g": "numeric", "t": "numeric", "d": "datetime"}
     assert kinds(group="g")["g"] == "ignore"
     assert kinds(group="g", kinds={"g": "numeric"})["g"] == "numeric"
     assert kinds(time="t") == kinds()
-    assert kinds(time="d")["d"] == "ignore"
+    assert kinds(time="d")["d"] == "datetime"
     assert kinds(time="d", kinds={"d": "categorical"})["d"] == "categorical"
 
 

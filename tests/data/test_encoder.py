@@ -76,7 +76,7 @@ def test_record_values_and_frame_agree_to_the_bit(encoder, frame):
     ]
     X = encoder.transform(frame)
     assert_bits_equal(X, np.stack([encoder.encode(row) for row in rows]))
-    in_order = [[row[name] for name in encoder.feature_names] for row in rows]
+    in_order = [[row[name] for name in encoder.column_names] for row in rows]
     assert_bits_equal(X, np.stack([encoder.encode_values(values) for values in in_order]))
     assert_bits_equal(X, np.concatenate([encoder.transform(frame.iloc[[i]]) for i in range(N)]))
 
@@ -250,8 +250,10 @@ def test_damaged_json_is_refused(content):
 def test_encoding_needs_neither_pandas_nor_sklearn():
     code = (
         "import sys, data.encoder as e, data.target, data.metrics\n"
-        "encoder = e.Encoder((e.Column('a', 'numeric'), e.Column('b', 'categorical', ('x', 'y'))))\n"
-        "assert encoder.encode({'a': '1', 'b': 'y'}).tolist() == [1.0, 1.0]\n"
+        "columns = (e.Column('a', 'numeric'), e.Column('b', 'categorical', ('x', 'y')))\n"
+        "encoder = e.Encoder((*columns, e.Column('d', 'datetime', parts=('days', 'year'))))\n"
+        "row = encoder.encode({'a': '1', 'b': 'y', 'd': '2024-01-31'})\n"
+        "assert row.tolist() == [1.0, 1.0, 19753.0, 2024.0]\n"
         "assert not {'pandas', 'sklearn', 'scipy'} & set(sys.modules), sorted(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

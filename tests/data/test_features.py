@@ -1,3 +1,5 @@
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,8 +45,27 @@ def spread(*values):
         (spread("a", None), "ignore"),
         (spread(True, True), "ignore"),
         ([f"free text {i}" for i in range(N)], "ignore"),
-        (pd.date_range("2020-01-01", periods=N).astype(str), "ignore"),
-        (pd.date_range("2020-01-01", periods=N), "ignore"),
+        (pd.timedelta_range("1 day", periods=N), "ignore"),
+        (pd.date_range("2020-01-01", periods=N), "datetime"),
+        (pd.date_range("2020-01-01", periods=N, tz="Asia/Seoul"), "datetime"),
+        (pd.date_range("2020-01-01", periods=N).astype(str), "datetime"),
+        (pd.Series([dt.date(2020, 1, 1 + i % 20) for i in range(N)], dtype=object), "datetime"),
+        (spread("2024-01-31", "2024-02-01T09:30", "2024-02-01 09:30:15.25+09:00", None), "datetime"),
+        (spread("2024-01-31", "2024-02-30"), "categorical"),
+        (spread("2024/01/31", "2024/02/01"), "categorical"),
+        (spread("20240131", "20240201"), "numeric"),
+        (spread("1,234", "12", "5,000,000.5", "-"), "numeric"),
+        (spread("12%", "7.5 %", "-3%"), "numeric"),
+        (spread("$5", "-$1,200.50", "$ 7"), "numeric"),
+        (spread("1.234,5", "7", "0,25"), "numeric"),
+        (spread(" 1.5 ", "2.5", " "), "numeric"),
+        (spread("1,5", "2,5"), "categorical"),
+        (spread("1,2,3", "1"), "categorical"),
+        (spread("$5", "€7"), "categorical"),
+        (spread("12%", "0.5"), "categorical"),
+        (spread("1,23", "12"), "categorical"),
+        ([str(i) for i in range(N - 1)] + ["unknown"], "numeric"),
+        ([str(i) for i in range(N - 1)] + ["5+"], "ignore"),
     ],
 )
 def test_kinds(values, kind):
@@ -64,9 +85,22 @@ def test_what_is_counted():
     [
         (spread(7, 7), "constant"),
         (spread(None, None), "all missing"),
-        ([f"t{i}" for i in range(N)], "40 different values in 40 rows: an id, a date or free text"),
-        (pd.date_range("2020-01-01", periods=N), "a date or duration; make numbers of it to use it"),
-        ([f"{i}" for i in range(N - 1)] + ["?"], "'?' read as missing"),
+        ([f"t{i}" for i in range(N)], "40 different values in 40 rows: an id or free text"),
+        ([f"what {i} people say" for i in range(N)], "40 different values in 40 rows: free text"),
+        (pd.timedelta_range("1 day", periods=N), "a duration; make numbers of it to use it"),
+        ([f"{i}" for i in range(N - 1)] + ["?"], "numbers written as text; '?' read as missing"),
+        ([f"{i}" for i in range(N - 1)] + ["n.a."], "numbers written as text; 'n.a.' read as missing"),
+        (spread("1,234", "12"), "numbers written as text with commas between thousands"),
+        (
+            spread("12%", "1,234%"),
+            "numbers written as text with commas between thousands, with '%', which is left out",
+        ),
+        (spread("1.234,5", "1"), "numbers written as text with decimal commas"),
+        (spread("1,5", "2"), "decimal commas, or lists? '1,5'; kind numeric reads decimal commas"),
+        (spread("$5", "€7"), "numbers with different units: '$5', '€7'"),
+        (spread("2024/01/31", "2024/2/1"), "kind datetime reads them as dates"),
+        ([f"2024-01-{1 + i % 9:02d}" for i in range(N)] + ["2024-01-32"], "all dates but for '2024-01-32'"),
+        (spread("2024-01-31", "2024-02-01", "0000-00-00"), "'0000-00-00' read as missing"),
     ],
 )
 def test_notes_say_why(values, note):
@@ -97,13 +131,43 @@ def test_row_ids(name):
         ("age", range(N)),
         ("paid", range(N)),
         ("humidity", range(N)),
-        ("id", range(0, 2 * N, 2)),
+        ("number", range(0, 2 * N, 2)),
         ("id", [*range(N - 1), 5]),
-        ("id", [*range(1, N), 0]),
+        ("id", [i * 1.5 for i in range(N)]),
     ],
 )
 def test_numbers_that_are_no_row_ids(name, values):
     assert infer_one(values, name=name).kind == "numeric"
+
+
+@pytest.mark.parametrize(
+    "values", [range(0, 2 * N, 2), [*range(1, N), 0], [str(2**60 + 3 * i) for i in range(N)]]
+)
+def test_ids_that_are_no_row_numbers(values):
+    spec = infer_one(values, name="customer_id")
+    assert (spec.kind, spec.note) == ("ignore", "an id: 40 different whole numbers in 40 rows")
+    assert infer_one(values, name="customer_id", kinds={"customer_id": "numeric"}).kind == "numeric"
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        (spread(3, -1.5, None), -1.5, 3),
+        (spread("1,234", "-7", "-"), -7, 1234),
+        (spread("2024-01-31", "1999-12-01"), "1999-12-01", "2024-01-31"),
+        (
+            pd.date_range("2024-01-01 09:30", periods=N, tz="Asia/Seoul"),
+            "2024-01-01 00:30",
+            "2024-02-09 00:30",
+        ),
+        (spread("a", "b"), None, None),
+        (spread(True, False), None, None),
+        (spread(3, 3), None, None),
+    ],
+)
+def test_ranges(values, low, high):
+    spec = infer_one(values)
+    assert (spec.low, spec.high) == (low, high)
 
 
 def test_a_row_id_is_seen_through_withheld_and_shuffled_rows():
@@ -118,6 +182,12 @@ def test_configuration_overrides():
     assert infer_one(spread("Y", "N"), kinds={"x": "boolean"}).kind == "boolean"
     assert infer_one(spread("1", "2.5"), kinds={"x": "numeric"}).kind == "numeric"
     assert infer_one(range(N), name="id", kinds={"id": "numeric"}).kind == "numeric"
+    assert infer_one(spread("1,5", "2"), kinds={"x": "numeric"}).high == 2
+    assert infer_one(spread("007", "12"), kinds={"x": "numeric"}).low == 7
+    assert infer_one(spread("1,234", "12"), kinds={"x": "categorical"}).kind == "categorical"
+    assert infer_one(spread(20240131, 20240201), kinds={"x": "datetime"}).low == "2024-01-31"
+    assert infer_one(spread("2024/1/31", "2024.02.01"), kinds={"x": "datetime"}).high == "2024-02-01"
+    assert infer_one(pd.date_range("2020-01-01", periods=N), kinds={"x": "categorical"}).kind == "categorical"
     assert infer_one(spread(1, 2), kinds={"x": "ignore"}).note == "ignored by configuration"
     assert infer_one(spread(1, 2), ignore=["x"], kinds={"x": "numeric"}).note == "ignored by configuration"
 
@@ -134,6 +204,18 @@ def test_nothing_to_learn_is_said_even_of_a_kind_asked_for(values):
     assert "the kind categorical that was asked for has nothing to learn from" in spec.note
 
 
+@pytest.mark.parametrize("kind", ["numeric", "datetime"])
+def test_nothing_but_marks_for_missing_values(kind):
+    spec = infer_one(spread("-", "?"), kinds={"x": kind})
+    assert (spec.kind, spec.n_missing) == ("ignore", N)
+    assert "all missing" in spec.note
+
+
+def test_marks_for_missing_values_are_counted():
+    assert infer_one(spread("1", "2", "-", None)).n_missing == N // 2
+    assert infer_one(spread("2024-01-31", "2024-01-30", "-", None)).n_missing == N // 2
+
+
 def test_more_categories_than_are_kept():
     spec = infer_one([f"t{i // 2}" for i in range(4_000)])
     assert (spec.kind, spec.n_distinct) == ("categorical", 2_000)
@@ -144,6 +226,11 @@ def test_more_categories_than_are_kept():
     ("values", "kind", "found"),
     [
         (spread("1", "abc"), "numeric", "data row 2: 'abc' is not a number"),
+        (spread("1,5", "1.5"), "numeric", "data row 1: '1,5' is not a number"),
+        (spread("2024-01-31", "31.1.2024"), "datetime", "data row 2: '31.1.2024' is not a date"),
+        (spread(20240131, 7), "datetime", r"data row 2: 7(\.0)? is not a date"),
+        (spread(True, False), "datetime", "data row 1: True is not a date"),
+        (pd.date_range("2020-01-01", periods=N), "numeric", "data row 1: .* is not a number"),
         (spread("yes", "maybe"), "boolean", "data row 2: 'maybe' is neither true nor false"),
         (spread(1, 2), "boolean", r"data row 2: 2(\.0)? is neither true nor false"),
     ],

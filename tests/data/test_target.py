@@ -19,6 +19,7 @@ def series(values, **options):
         ([3, 2] * 10, "binary", (2, 3)),
         ([0.0, 1.0, None] * 10, "binary", (0, 1)),
         ([0.5, 1.5] * 10, "binary", (0.5, 1.5)),
+        ([1.0, 2.5] * 10, "binary", (1.0, 2.5)),
         ([True, False] * 10, "binary", (False, True)),
         (["yes", "no"] * 10, "binary", ("no", "yes")),
         (["None", "Apnea"] * 10, "binary", ("Apnea", "None")),

@@ -23,7 +23,7 @@ def test_frame_and_records_get_the_same_answers(job):
     from_frame, from_records = bundle.predict(rows), bundle.predict(records)
     for what in ("mean", "total", "aleatoric", "epistemic"):
         np.testing.assert_array_equal(getattr(from_frame, what), getattr(from_records, what))
-    values = [[record[name] for name in bundle.encoder.feature_names] for record in records]
+    values = [[record[name] for name in bundle.encoder.column_names] for record in records]
     np.testing.assert_array_equal(bundle.predict(values).mean, from_frame.mean)
 
 

@@ -1,0 +1,238 @@
+"""How one column is encoded: numbers stay numbers, categories become codes, dates become several numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from data.dates import NO_DATE, PARTS, all_parts, date_parts, parts_of_days, varying_parts
+from data.features import MAX_CATEGORIES, FeatureSpec
+from data.messages import show
+from data.numbertext import NumberText, number_text
+from data.values import (
+    Converter,
+    convert,
+    data_row,
+    factorise,
+    is_boolean,
+    is_missing,
+    is_number,
+    is_numeric_dtype,
+    to_boolean,
+    to_number,
+    to_text,
+)
+from errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import MissingPolicy
+
+Labels = Literal["text", "number", "boolean"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column is encoded.
+
+    Attributes:
+        name: Column name.
+        kind: numeric, boolean (both become the number), categorical (becomes a code) or datetime (becomes the
+            numbers named in `parts`).
+        categories: Canonical texts, in code order.
+        labels: What the categories were in training: other types are matched through it.
+        numbers: How the numbers of a column of texts are written; None for plain numbers.
+        parts: What a date becomes, of data.dates.PARTS.
+        fill: What a missing value is encoded as, one number per feature; empty for NaN.
+    """
+
+    name: str
+    kind: Literal["numeric", "boolean", "categorical", "datetime"]
+    categories: tuple[str, ...] = ()
+    labels: Labels = "text"
+    numbers: NumberText | None = None
+    parts: tuple[str, ...] = ()
+    fill: tuple[float, ...] = ()
+
+    @property
+    def cardinality(self) -> int:
+        """Number of category codes, 0 for a number."""
+        return max(1, len(self.categories)) if self.kind == "categorical" else 0
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What the column becomes: itself, or `days(itself)`, `year(itself)` and so on."""
+        return tuple(f"{part}({self.name})" for part in self.parts) or (self.name,)
+
+    def reader(self) -> Converter:
+        """The function from a raw value to its encoding: a number, for dates a tuple of numbers."""
+        fill = self.fill[0] if self.fill else math.nan
+        if self.kind == "categorical":
+            codes = {text: float(code) for code, text in enumerate(self.categories)}
+            numbers = self.labels == "number"
+            direct = {_number_of(text): code for text, code in codes.items()} if numbers else codes
+            return partial(_to_code, direct, codes, self.labels, fill)
+        if self.kind == "datetime":
+            return partial(_to_parts, self._places(), self.fill or (math.nan,) * len(self.parts))
+        return partial(_or_fill, self._to_number(), fill) if self.fill else self._to_number()
+
+    def _to_number(self) -> Converter:
+        if self.kind == "boolean":
+            return to_boolean
+        return to_number if self.numbers is None else self.numbers.read
+
+    def _places(self) -> tuple[int, ...]:
+        return tuple(PARTS.index(part) for part in self.parts)
+
+    def encode(self, series: pd.Series) -> np.ndarray:
+        """Encode every row, as the reader does.
+
+        Shape: (n_samples,) -> float64 (n_samples,), for dates (n_samples, n_parts).
+        Raises: DataError: a value cannot be encoded; names column, row and value.
+        """
+        where = f"column {self.name!r}"
+        if self.kind == "categorical":
+            return convert(series, self.reader(), where, self.fill[0] if self.fill else math.nan)
+        if self.kind == "datetime":
+            out = all_parts(series, where)[:, self._places()]
+        else:
+            out = convert(series, self._to_number(), where)
+        return np.where(np.isnan(out), self.fill, out) if self.fill else out
+
+    def missing(self, series: pd.Series) -> np.ndarray:
+        """Which rows have no value; a category never seen is one.
+
+        Shape: (n_samples,) -> bool (n_samples,).
+        """
+        if self.kind == "categorical":
+            return factorise(series, f"column {self.name!r}")[0] < 0
+        encoded = replace(self, fill=()).encode(series)
+        return np.isnan(encoded if encoded.ndim == 1 else encoded[:, 0])
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Column:
+        """The column that `asdict` and JSON described.
+
+        Raises: KeyError, TypeError: the description is damaged.
+        """
+        lists = {key: tuple(content[key]) for key in ("categories", "parts", "fill")}
+        numbers = content["numbers"]
+        if numbers is not None:
+            numbers = NumberText(**numbers | {"words": tuple(numbers["words"])})
+        return cls(**{**content, **lists, "numbers": numbers})
+
+
+def _to_parts(places: tuple[int, ...], fill: tuple[float, ...], value: Any) -> tuple[float, ...]:
+    parts = date_parts(value)
+    return fill if parts is NO_DATE else tuple([parts[place] for place in places])
+
+
+def _or_fill(converter: Converter, fill: float, value: Any) -> float:
+    number = converter(value)
+    return fill if math.isnan(number) else number
+
+
+def _to_code(
+    direct: dict[Any, float], codes: dict[str, float], labels: Labels, fill: float, value: Any
+) -> float:
+    if type(value) in (str, int, float):  # most values are just as in training; True, equal to 1, is not
+        code = direct.get(value)
+        if code is not None:
+            return code
+    if is_missing(value):
+        return fill
+    return codes.get(canonical(value, labels), math.nan)
+
+
+def _number_of(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def canonical(value: Any, labels: Labels) -> str:
+    """The text under which a category is known.
+
+    Raises: ValueError: the value is no category; the text is a reason.
+    """
+    text = to_text(value)
+    try:
+        if labels == "boolean":
+            return to_text(bool(to_boolean(value)))
+        if labels == "number" and isinstance(value, str):
+            return to_text(to_number(value))
+    except ValueError:
+        return text  # a category never seen, not a wrong type
+    return text
+
+
+def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "native") -> Column:
+    """Learn how to encode a column from its training rows.
+
+    Raises: DataError: a value does not fit the column's kind; names column, row and value.
+    """
+    if spec.kind == "categorical":
+        column = _fit_categories(series, spec.name)
+    elif spec.kind == "datetime":
+        parts = varying_parts(all_parts(series, f"column {spec.name!r}"))
+        column = Column(spec.name, "datetime", parts=parts)
+    else:
+        column = Column(spec.name, spec.kind, numbers=_number_text(series, spec))
+    if missing in ("native", "drop"):
+        return column
+    return replace(column, fill=_fill(column, series, missing))
+
+
+def _number_text(series: pd.Series, spec: FeatureSpec) -> NumberText | None:
+    if spec.kind != "numeric" or is_numeric_dtype(series):
+        return None
+    _, values = factorise(series, f"column {spec.name!r}")
+    return number_text(values)
+
+
+def _fit_categories(series: pd.Series, name: str) -> Column:
+    codes, values = factorise(series, f"column {name!r}")
+    labels = _labels(values) if not is_numeric_dtype(series) else "number"
+    counts: Counter[str] = Counter()
+    n_rows = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
+    for code, value in enumerate(values):
+        try:
+            counts[canonical(value, labels)] += n_rows[code]
+        except ValueError as reason:
+            row = data_row(series, int(np.argmax(codes == code)))
+            raise DataError(f"column {name!r}, data row {row}: {show(value)} {reason}") from None
+    order = float if labels == "number" else str
+    frequent = sorted(counts, key=lambda text: (-counts[text], order(text)))[:MAX_CATEGORIES]
+    return Column(name, "categorical", tuple(sorted(frequent, key=order)), labels)
+
+
+def _labels(values: Sequence[Any]) -> Labels:
+    if values and all(is_boolean(value) for value in values):
+        return "boolean"
+    return "number" if values and all(is_number(value) for value in values) else "text"
+
+
+def _fill(column: Column, series: pd.Series, missing: MissingPolicy) -> tuple[float, ...]:
+    if column.kind == "datetime":
+        days = all_parts(series, f"column {column.name!r}")[:, 0]
+        moment = parts_of_days(_middle(days, missing), missing == "mode" or "hour" in column.parts)
+        return tuple(moment[place] for place in column._places())
+    return (_middle(column.encode(series), missing if column.kind == "numeric" else "mode"),)
+
+
+def _middle(values: np.ndarray, missing: MissingPolicy) -> float:
+    present = values[~np.isnan(values)]
+    if missing == "mean":
+        return math.fsum(present) / len(present)  # the same whatever the order of the rows
+    if missing == "median":
+        return float(np.median(present))
+    different, counts = np.unique(present, return_counts=True)
+    return float(different[np.argmax(counts)])  # of equally frequent ones, the first in order
