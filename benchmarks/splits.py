@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +27,11 @@ class Split:
     y_test: np.ndarray
 
 
-def read(table: str) -> TabularDataset:
+def read(table: str, categorical: Iterable[str] = (), ignore: Iterable[str] = ()) -> TabularDataset:
     """Read FILE:TARGET, all of its rows."""
     source, target = table.rsplit(":", 1)
-    return load_dataset(DataConfig(source=source, target=target))
+    kinds = dict.fromkeys(categorical, "categorical")
+    return load_dataset(DataConfig(source=source, target=target, kinds=kinds, ignore=tuple(ignore)))
 
 
 def split(dataset: TabularDataset, test_share: float, val_share: float, seed: int) -> Split:
@@ -54,4 +55,4 @@ def fit(family: str, params: dict, part: Split, seed: int, n_threads: int) -> tu
 
 def say(*values: object) -> None:
     """Print a line at once."""
-    print(*values, flush=True, file=sys.stdout)
+    print(*values, flush=True)

@@ -1,4 +1,4 @@
-"""What the two boosting families share: when to stop, class weights, and targets in standard units."""
+"""What the two boosting families share: when to stop, and targets in standard units."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from errors import ConfigError
 from models.base import Fold, History, Task
 
 MAX_POINTS = 200
@@ -55,35 +54,6 @@ class StopRule:
         """The losses, thinned to at most 200 points."""
         every = -(-max(len(self.val), 1) // MAX_POINTS)
         return History(self.train[::every], self.val[::every], self.best, every, self.stop_reason)
-
-
-def class_weights(
-    class_weight: str | None, fold: Fold, task: Task
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Weights of training and validation rows that give every class the same total in training.
-
-    Probabilities then answer for a table with equally frequent classes: ranks may improve, log-loss and
-    calibration suffer.
-
-    Args:
-        class_weight: None for equal rows (no weights), or "balanced".
-        fold: Rows; weights of validation rows come from the classes of the training rows too.
-        task: What the rows pose.
-
-    Shape: (n_train,) and (n_val,); they average 1 over the training rows. A class without one weighs 1.
-    Raises: ConfigError: the target is no class.
-    Source: class_weight="balanced" of scikit-learn.
-    """
-    if class_weight is None:
-        return None, None
-    if task.is_regression:
-        raise ConfigError(
-            f"class_weight: got {class_weight!r} for a regression target, which has no classes; allowed: null"
-        )
-    counts = np.bincount(fold.y_train, minlength=task.n_outputs)
-    shares = counts * np.count_nonzero(counts) / len(fold.y_train)
-    weights = 1 / np.where(counts, shares, 1.0)
-    return weights[fold.y_train], weights[fold.y_val]
 
 
 @dataclass(frozen=True)

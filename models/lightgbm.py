@@ -12,9 +12,10 @@ from lightgbm.callback import CallbackEnv, EarlyStopException
 from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, class_weights, patience
+from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
+from models.weights import row_weights
 
 MODEL = "model.txt"
 SLICE_TREES = 250
@@ -29,7 +30,7 @@ OBJECTIVES = {
 class LightGBMParams(Params):
     """Parameters of `lightgbm.train`, with its defaults; num_boost_round is a cap that early stopping undercuts.
 
-    class_weight "balanced" weighs classes equally, also where the fit stops: see boosting.class_weights for the price.
+    class_weight "balanced" weighs classes equally, also where the fit stops: see weights.class_weights for the price.
 
     Source: https://lightgbm.readthedocs.io/en/stable/Parameters.html
     """
@@ -95,7 +96,7 @@ class LightGBM(Model):
         y_train, y_val = scale.apply(fold)
         settings = _settings(params, task, context)
         codes = [index for index, size in enumerate(task.cardinalities) if size]
-        w_train, w_val = class_weights(params["class_weight"], fold, task)
+        w_train, w_val = row_weights(params["class_weight"], fold, task)
         train = lgb.Dataset(fold.X_train, y_train, weight=w_train, categorical_feature=codes, params=settings)
         val = train.create_valid(fold.X_val, y_val, weight=w_val)
         rule = StopRule(patience(params["learning_rate"]), context.deadline)

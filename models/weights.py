@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from errors import ConfigError
-from models.base import Task
+from models.base import Fold, Task
 
 
 def class_weights(class_weight: str | None, y: np.ndarray, task: Task) -> np.ndarray | None:
@@ -32,3 +32,15 @@ def class_weights(class_weight: str | None, y: np.ndarray, task: Task) -> np.nda
     counts = np.bincount(y, minlength=task.n_outputs)
     shares = counts * np.count_nonzero(counts) / len(y)
     return 1 / np.where(counts, shares, 1.0)
+
+
+def row_weights(
+    class_weight: str | None, fold: Fold, task: Task
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Class weights of training and validation rows, from the classes of the training rows; None for none.
+
+    Shape: -> (n_train,) and (n_val,).
+    Raises: ConfigError: see class_weights.
+    """
+    weights = class_weights(class_weight, fold.y_train, task)
+    return (None, None) if weights is None else (weights[fold.y_train], weights[fold.y_val])

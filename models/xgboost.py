@@ -10,9 +10,10 @@ import xgboost as xgb
 from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, class_weights, patience
+from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
+from models.weights import row_weights
 
 MODEL = "model.ubj"
 OURS = ("num_boost_round", "class_weight")
@@ -26,7 +27,7 @@ OBJECTIVES = {
 class XGBoostParams(Params):
     """Parameters of `xgboost.train`, with its defaults; num_boost_round is a cap that early stopping undercuts.
 
-    class_weight "balanced" weighs classes equally, also where the fit stops: see boosting.class_weights for the price.
+    class_weight "balanced" weighs classes equally, also where the fit stops: see weights.class_weights for the price.
 
     Source: https://xgboost.readthedocs.io/en/stable/parameter.html
     """
@@ -90,7 +91,7 @@ class XGBoost(Model):
             "nthread": context.n_threads,
             "max_bin": params["max_bin"],
         }
-        w_train, w_val = class_weights(params["class_weight"], fold, task)
+        w_train, w_val = row_weights(params["class_weight"], fold, task)
         train = xgb.QuantileDMatrix(fold.X_train, y_train, weight=w_train, **columns)
         val = xgb.QuantileDMatrix(fold.X_val, y_val, weight=w_val, ref=train, **columns)
         rule = StopRule(patience(params["learning_rate"]), context.deadline)

@@ -30,21 +30,22 @@ SPACE: dict[str, BaseDistribution] = {
 SHORT = {
     "n_blocks": 3,
     "d_block": 128,
-    "dropout": 0.15,
+    "dropout": 0.3,
+    "weight_decay": 0.05,
     "frequency_scale": 0.1,
     "lr": 0.04,
     "batch_size": 512,
-    "epochs": 12,
+    "epochs": 16,
 }
-LONG = {**SHORT, "d_block": 256, "epochs": 48}
-MEMBERS = {**SHORT, "n_members": 8, "epochs": 24}
+LONG = {**SHORT, "epochs": 64}
+CLEAN = {**LONG, "d_block": 256, "dropout": 0.15, "weight_decay": 0.02}
 
 DEFAULTS = {
-    "binary": [SHORT, LONG, MEMBERS],
-    "multiclass": [LONG, SHORT, MEMBERS],
+    "binary": [SHORT, LONG, {**LONG, "n_members": 8, "epochs": 24}],
+    "multiclass": [{**CLEAN, "epochs": 24}, CLEAN],
     "regression": [
-        {**LONG, "lr": 0.2, "frequency_scale": 1.0},
-        {**LONG, "lr": 0.2, "frequency_scale": 0.3, "dropout": 0.05},
-        {**MEMBERS, "lr": 0.2, "frequency_scale": 1.0, "epochs": 48},
+        {**CLEAN, "lr": 0.2, "frequency_scale": 1.0, "epochs": 24},
+        {**CLEAN, "lr": 0.2, "frequency_scale": 1.0},
+        {**CLEAN, "d_block": 128, "lr": 0.2, "frequency_scale": 1.0, "n_members": 8, "epochs": 32},
     ],
 }

@@ -70,6 +70,11 @@ def family_spaces(config: JobConfig, problem_type: ProblemType) -> dict[str, Fam
 
 def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, Any]) -> FamilySpace:
     model = get_family(family)
+    if problem_type == "regression" and given.get("class_weight"):
+        raise ConfigError(
+            f"params.{family}.class_weight: got {given['class_weight']!r}, but the target is a number and has no "
+            "classes; allowed: null"
+        )
     full, defaults = get_space(family, problem_type)
     space, fixed = dict(full), {}
     for name, value in given.items():

@@ -1,5 +1,7 @@
 """Small learnable tables with holes, a constant, an empty and two categorical columns."""
 
+from collections import defaultdict
+
 import numpy as np
 
 from models.base import Fold, Task
@@ -7,7 +9,7 @@ from models.base import Fold, Task
 CARDINALITIES = (0, 0, 0, 0, 5, 3)
 OUTPUTS = {"binary": 2, "multiclass": 4, "regression": 1}
 # Enough for the tables below, and no more: a suite over all families has to stay quick.
-QUICK = {
+QUICK = defaultdict(dict) | {
     "lightgbm": {"num_boost_round": 60, "min_data_in_leaf": 5},
     "xgboost": {"num_boost_round": 60},
     "dnn": {"n_blocks": 2, "d_block": 32, "epochs": 12, "lr": 0.1},
