@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,7 @@ class BNNParams(NetworkParams):
     """Parameters of the Bayesian network.
 
     Attributes:
-        n_cycles: One, so that the KL term rises while steps are large.
+        n_cycles: Fewer than in other networks: the KL term rises over the first ones, see kl_warmup.
         prior_scale: Spread of the prior of a weight, times 1 / sqrt(inputs of its layer).
         init_scale: Spread of the weights at the start, as a share of the prior's.
         kl_weight: Weight of the KL term; 1 is the evidence lower bound, less is a cold posterior.
@@ -29,8 +29,8 @@ class BNNParams(NetworkParams):
     """
 
     n_blocks: int = Field(2, ge=1, le=16)
-    n_cycles: int = Field(1, ge=1, le=8)
-    patience: int | None = Field(10, ge=1, le=10_000)
+    activation: Literal["relu", "gelu", "silu", "mish", "selu"] = "silu"
+    n_cycles: int = Field(3, ge=1, le=8)
     prior_scale: float = Field(3.0, gt=0, le=100)
     init_scale: float = Field(0.02, gt=0, le=10)
     kl_weight: float = Field(0.1, ge=0, le=10)

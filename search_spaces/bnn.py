@@ -32,7 +32,7 @@ SHORT = {
     "frequency_scale": 0.3,
     "lr": 0.003,
     "batch_size": 512,
-    "epochs": 12,
+    "epochs": 16,
     "prior_scale": 3.0,
     "init_scale": 0.02,
     "kl_weight": 0.1,
@@ -43,7 +43,7 @@ DEFAULTS = {
     "binary": [SHORT, LONG],
     "multiclass": [LONG, SHORT],
     "regression": [
-        {**LONG, "frequency_scale": 1.0, "lr": 0.02},
+        {**LONG, "frequency_scale": 1.0, "lr": 0.02, "epochs": 64},
         {**LONG, "frequency_scale": 2.0},
     ],
 }
