@@ -78,7 +78,7 @@ class SearchConfig(Section):
         time_budget_s: Wall clock of the whole command in seconds, ensemble included.
         num_trials: Number of trials; alone, it makes the search deterministic.
         cpus_per_trial: CPUs, and so threads, of one trial.
-        gpus_per_trial: Share of a GPU given to each trial of a network family.
+        gpus_per_trial: Share of a GPU given to each trial, and of its memory to a network; LightGBM stays on the CPU.
         max_concurrent: Trials in flight; default: as many as the CPUs allow.
         reduction_factor: One in this many trials passes each rung of the fold race.
         max_failure_share: The sweep fails when a larger share of its trials failed.

@@ -55,12 +55,14 @@ class FitContext:
         device: "cpu" or "cuda".
         seed: Same seed, same data, same params, same model.
         deadline: time.monotonic() at which the fit ends early, keeping its best state so far; None: never.
+        gpu_share: Share of the GPU's memory in (0, 1] that a network may take; Ray's shares of a GPU isolate nothing.
     """
 
     n_threads: int = 1
     device: str = "cpu"
     seed: int = 0
     deadline: float | None = None
+    gpu_share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,11 @@ def threads(n_threads: int) -> Iterator[None]:
 
 @contextmanager
 def isolated(context: FitContext) -> Iterator[None]:
-    """Seed torch and set its threads, and put both back afterwards."""
-    devices = [torch.cuda.current_device()] if context.device == "cuda" else []
+    """Seed torch and set its threads, and put both back afterwards; on a GPU, take no more than the share given."""
+    devices = []
+    if context.device == "cuda":
+        devices = [torch.cuda.current_device()]
+        torch.cuda.set_per_process_memory_fraction(context.gpu_share)
     with threads(context.n_threads), torch.random.fork_rng(devices):
         torch.manual_seed(context.seed)
         yield

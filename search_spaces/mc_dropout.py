@@ -34,13 +34,14 @@ SHORT = {
     "batch_size": 512,
     "epochs": 12,
 }
-LONG = {**SHORT, "n_blocks": 3, "dropout": 0.1, "epochs": 40}
+LONG = {**SHORT, "n_blocks": 3, "dropout": 0.3, "weight_decay": 0.05, "epochs": 64}
+CLEAN = {**SHORT, "n_blocks": 3, "dropout": 0.1, "epochs": 40}
 
 DEFAULTS = {
     "binary": [SHORT, LONG],
-    "multiclass": [LONG, SHORT],
+    "multiclass": [CLEAN, SHORT],
     "regression": [
-        {**LONG, "lr": 0.1, "frequency_scale": 1.0, "dropout": 0.05},
-        {**LONG, "lr": 0.1, "frequency_scale": 0.3},
+        {**CLEAN, "lr": 0.1, "frequency_scale": 1.0, "dropout": 0.05},
+        {**CLEAN, "lr": 0.1, "frequency_scale": 0.3},
     ],
 }

@@ -157,7 +157,7 @@ def _sweep_data(plan: Plan, run: Run, budget: Budget) -> SweepData:
         trials=run.trials,
         search_end=budget.search_end,
         n_threads=search.cpus_per_trial,
-        device="cuda" if search.gpus_per_trial > 0 else "cpu",
+        gpus=search.gpus_per_trial,
     )
 
 

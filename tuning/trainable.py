@@ -35,7 +35,7 @@ class SweepData:
         trials: Folder of the trials.
         search_end: time.time() at which every fit has ended; None: never.
         n_threads: Threads of a fit.
-        device: "cpu" or "cuda".
+        gpus: Share of a GPU in [0, 1] that a fit may use; 0 is the CPU.
     """
 
     X: np.ndarray
@@ -48,7 +48,7 @@ class SweepData:
     trials: Path
     search_end: float | None
     n_threads: int
-    device: str
+    gpus: float
 
 
 class FoldTrainable(tune.Trainable):
@@ -88,7 +88,7 @@ class FoldTrainable(tune.Trainable):
             return self._report(done=True)
         n_fits = data.n_folds - fold + (data.split == "time")
         share = None if self.end is None else time.monotonic() + left / n_fits
-        context = FitContext(data.n_threads, data.device, self.seed + fold, share)
+        context = self._context(self.seed + fold, share)
         train, val = training_rows(data.folds, fold, data.split), data.folds == fold
         rows = Fold(data.X[train], data.y[train], data.X[val], data.y[val])
         fit_start = time.time()
@@ -126,10 +126,14 @@ class FoldTrainable(tune.Trainable):
         """The last fold's model on all rows, for as many steps as were best; as it was where the time ends first."""
         data = self.data
         deadline = None if self.end is None else time.monotonic() + self.end - time.time()
-        context = FitContext(data.n_threads, data.device, self.seed, deadline)
+        context = self._context(self.seed, deadline)
         params = self.params | {model.steps_param: model.history.best + 1}
         refitted = self.model.fit(params, data.task, Fold(data.X, data.y, fold.X_val, fold.y_val), context)
         return model if refitted.history.stop_reason == "deadline" else refitted
+
+    def _context(self, seed: int, deadline: float | None) -> FitContext:
+        gpus = self.data.gpus
+        return FitContext(self.data.n_threads, "cuda" if gpus else "cpu", seed, deadline, gpus or 1.0)
 
     def _report(self, *, done: bool, **values: Any) -> dict[str, Any]:
         return {

@@ -1,17 +1,20 @@
 import itertools
+import json
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from models import boosting
+from models import boosting, xgboost
 from models.base import FitContext, Fold, Task
 from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.families import get_family
 from models.lightgbm import SLICE_TREES, LightGBM
 from models.weights import row_weights
+from models.xgboost import XGBoost
 from tests.models.tables import make_fold, make_task
 
 FAMILIES = ("lightgbm", "xgboost")
@@ -124,3 +127,38 @@ def test_balanced_classes_in_training_and_in_stopping(family, problem_type):
     _, weights = row_weights("balanced", fold, task)
     losses = -np.log(P[np.arange(len(P)), fold.y_val])
     assert np.average(losses, weights=weights) == pytest.approx(min(model.history.val), rel=1e-4)
+
+
+def test_xgboost_splits_many_categories_into_two_sets():
+    noise = np.random.default_rng(0)
+    codes = noise.integers(0, 12, 2000)
+    y = (codes % 2 == (noise.random(2000) < 0.1)).astype(np.int64)
+    X = codes.astype(np.float32).reshape(-1, 1)
+    model = XGBoost.fit({"num_boost_round": 1}, Task("binary", 2, (12,)), Fold(X, y, X, y), FitContext())
+    (tree,) = json.loads(model.booster.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    assert max(tree["categories_sizes"]) > 1
+    assert json.loads(model.booster.save_raw("json"))["learner"]["feature_types"] == ["c"]
+
+
+def test_the_device_reaches_xgboost():
+    params = XGBoost.check_params({})
+    assert xgboost._settings(params, make_task("binary"), FitContext(device="cuda"))["device"] == "cuda"
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("problem_type", ["binary", "multiclass", "regression"])
+def test_a_saved_xgboost_has_no_device(problem_type, device, tmp_path):
+    fold = make_fold(problem_type)
+    params = {"num_boost_round": 60}
+    model = XGBoost.fit(params, make_task(problem_type), fold, FitContext(device=device))
+    model.save(tmp_path)
+    assert not [path for path in tmp_path.iterdir() if b"device" in path.read_bytes()]
+    loaded = XGBoost.load(tmp_path)
+    config = json.loads(loaded.booster.save_config())
+    assert config["learner"]["generic_param"]["device"] == "cpu"
+    own = model.booster.copy()
+    own.set_param({"device": device})
+    raw = own.inplace_predict(fold.X_val, predict_type="margin")
+    on_device = as_mean(raw, model.meta.task, model.scale)
+    unit = np.std(fold.y_val) if problem_type == "regression" else 1.0
+    np.testing.assert_allclose(loaded.predict(fold.X_val).mean / unit, on_device / unit, rtol=0, atol=1e-5)

@@ -9,6 +9,7 @@ from errors import TrainingError
 from models import training
 from models.base import FitContext
 from models.dnn import DNN
+from models.families import get_family
 from models.losses import gaussian_nll
 from models.schedule import Schedule
 from models.training import isolated
@@ -71,6 +72,20 @@ def test_members_train_and_come_back():
     model = DNN.fit({**QUICK["dnn"], "n_members": 4}, task, fold, FitContext())
     assert min(model.history.val) < 0.8
     assert model.network(torch.tensor(fold.X_val)).shape == (4, len(fold.X_val), 4)
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("family", ["dnn", "mc_dropout", "bnn"])
+def test_a_network_fitted_on_a_device_predicts_alike_on_the_cpu(family, device, tmp_path):
+    fold = make_fold("multiclass")
+    context = FitContext(device=device, gpu_share=0.5)
+    model = get_family(family).fit(QUICK[family], make_task("multiclass"), fold, context)
+    model.save(tmp_path)
+    loaded = get_family(family).load(tmp_path)
+    X = torch.tensor(fold.X_val)
+    on_device = model.network.to(device)(X.to(device)).cpu()
+    torch.testing.assert_close(loaded.network(X), on_device, rtol=0, atol=1e-5)
+    assert min(model.history.val) < 1.1
 
 
 def test_schedule_anneals_to_nothing_in_cycles_of_double_length():
