@@ -204,6 +204,7 @@ def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
 
 def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
     seen: dict[tuple[type, Any], int] = {}
+    values: list[Any] = []
     codes = np.empty(len(series), dtype=np.int64)
     for position, value in enumerate(series.tolist()):
         if is_missing(value):
@@ -214,8 +215,12 @@ def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[
         except ValueError as reason:
             row = data_row(series, position)
             raise DataError(f"{where}, data row {row}: {show(value)} {reason}") from None
-        codes[position] = seen.setdefault((type(value), value), len(seen))
-    return codes, [value for _, value in seen]
+        # Equal, but encoded differently: 0.0 and -0.0, a moment in two zones.
+        key = repr(value) if not value or isinstance(value, date) else value
+        codes[position] = seen.setdefault((type(value), key), len(seen))
+        if len(values) < len(seen):
+            values.append(value)
+    return codes, values
 
 
 def convert(series: pd.Series, converter: Converter, where: str, missing: Any = math.nan) -> np.ndarray:

@@ -5,7 +5,6 @@ import datetime as dt
 import gzip
 import io
 import json
-import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -34,88 +33,26 @@ ODD_NAMES = [
     "{",
     "[0]",
     "a,b",
-    "a\tb",
-    "a\nb",
-    "a: 1",
-    "나이",
-    "이름 (원)",
-    " a",
-    "$ref",
+    "a:",
     "null",
-]
-ODD_NAMES += [
-    "x" * 200,
+    "나이",
     "é",
     "e\u0301",
     "\U0001f600",
-    "a\u2028b",
     "1",
     "nan",
-    "target",
-    "index",
-    "Unnamed: 0",
+    "y",
 ]
-ODD_TEXTS = [
-    "1e400",
-    "-1e400",
-    "1e-400",
-    "9" * 40,
-    "9" * 5000,
-    "inf",
-    "-Infinity",
-    "+inf",
-    "NaN",
-    "nan",
-    "1_000",
-]
-ODD_TEXTS += [
-    "0x1F",
-    "1,234",
-    "1,23,4",
-    "12%",
-    "%",
-    "$5",
-    "₩1,000",
-    "1.234,5",
-    "--5",
-    "+",
-    ".",
-    "e5",
-    "1e",
-    "٣",
-    "½",
-]
-ODD_TEXTS += [
-    "2024-02-30",
-    "0000-00-00",
-    "9999-12-31T23:59:59-14:00",
-    "2024-01-01T00:00:00.123456789Z",
-    "20241301",
-]
-ODD_TEXTS += [
-    "true",
-    "TRUE ",
-    "Yes",
-    "0.0",
-    "None",
-    "\x00",
-    "a\x00b",
-    "a\r\nb",
-    '"',
-    "\ufeff",
-    "\u200b",
-    "가나다",
-    "x" * 300,
-]
-ODD_TEXTS += [
-    "2024-01-01 00:00 +99:99",
-    "2024-01-01T24:00",
-    "2024-01-01T00:00:60",
-    "1/1/2024",
-    "2024/1/1",
-    "\x1c",
-    "",
-]
+ODD_NAMES += ["이름 (원)", " a", "a\tb", "a\nb", "a\u2028b", "Unnamed: 0", "index", "x" * 200]
+NUMBER_TEXTS = "1e400 -1e400 1e-400 inf -Infinity +inf NaN nan 1_000 0x1F 1,234 1,23,4 12% % $5"
+NUMBER_TEXTS += " 1.234,5 --5 + . e5 1e ٣ ½"
+DATE_TEXTS = (
+    "2024-02-30 0000-00-00 9999-12-31T23:59:59-14:00 2024-01-01T00:00:00.123456789Z 20241301 2024-01-01T24:00"
+)
+DATE_TEXTS += " 2024-01-01T00:00:60 1/1/2024 2024/1/1 +99:99 0001-01-01T00:00+14:00"
+ODD_TEXTS = f"{NUMBER_TEXTS} {DATE_TEXTS} true Yes 0.0 None 가나다".split()
+ODD_TEXTS += ["", "TRUE ", "₩1,000", "\x00", "a\x00b", "a\r\nb", '"', "\ufeff", "\u200b", "\x1c", "\x85"]
+ODD_TEXTS += ["9" * 40, "9" * 5000, "x" * 300]
 SURROGATE = "\ud800"
 
 texts = st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=8))
@@ -176,47 +113,20 @@ GOOD = pd.DataFrame(
         "y": ["a", "b", "a", "b", "a", "b", "a", "b", "a", "b"],
     }
 )
-JUNK = [
+JUNK = rb""" " "" ' , ; | \ { } [ ] : # NaN -Infinity 1e999 null \ud800 \u0000 \ud83d\ude00 {"a":1,"a":2} """.split()
+JUNK += [
     b"\x00",
     b"\xff\xfe",
     b"\xef\xbb\xbf",
-    b'"',
-    b'""',
-    b"'",
     b"\r",
     b"\n",
     b"\r\n",
-    b",",
     b"\t",
-    b";",
-    b"|",
-    b"\\",
-]
-JUNK += [
     b"\xb0\xa1",
     b"\xed\xa0\x80",
-    b"\\ud800",
-    b"\\u0000",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b":",
-    b"NaN",
-    b"-Infinity",
-    b"1e999",
-]
-JUNK += [
-    b"9" * 5000,
-    b"null",
-    b'{"a": 1, "a": 2}',
-    b"[" * 3000,
-    b'{"a":' * 3000,
-    b"\x1a",
     b"\xc2\x85",
-    b" " * 20,
-    b"#",
 ]
+JUNK += [b"\x1a", b" " * 20, b"9" * 5000, b"[" * 3000, b'{"a":' * 3000]
 
 
 def written(frame, suffix):
@@ -299,7 +209,7 @@ def odd_json(draw, lines=False):
     keys = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     pool = draw(st.lists(json_values, min_size=1, max_size=4))
     cell = st.sampled_from(pool) | json_scalars
-    records = draw(st.lists(st.fixed_dictionaries({key: cell for key in keys}), max_size=8))
+    records = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(keys, cell)), max_size=8))
     if lines:
         return "\n".join(map(dumped, records)).encode()
     shape = draw(st.sampled_from(["records", "columns", "labelled", "ragged", "any"]))
@@ -315,29 +225,10 @@ def odd_json(draw, lines=False):
     return dumped(content).encode()
 
 
-PARQUET_TYPES = [
-    pa.list_(pa.int64()),
-    pa.struct([("a", pa.int64())]),
-    pa.binary(),
-    pa.decimal128(20, 2),
-    pa.time64("us"),
-]
-PARQUET_TYPES += [
-    pa.duration("s"),
-    pa.date32(),
-    pa.timestamp("ns", "Asia/Seoul"),
-    pa.timestamp("s"),
-    pa.float16(),
-    pa.uint64(),
-]
-PARQUET_TYPES += [
-    pa.dictionary(pa.int8(), pa.string()),
-    pa.null(),
-    pa.large_string(),
-    pa.bool_(),
-    pa.string(),
-    pa.float64(),
-]
+PARQUET_TYPES = [pa.list_(pa.int64()), pa.struct([("a", pa.int64())]), pa.dictionary(pa.int8(), pa.string())]
+PARQUET_TYPES += [pa.decimal128(20, 2), pa.time64("us"), pa.duration("s"), pa.date32(), pa.timestamp("s")]
+PARQUET_TYPES += [pa.timestamp("ns", "Asia/Seoul"), pa.float16(), pa.uint64(), pa.float64(), pa.bool_()]
+PARQUET_TYPES += [pa.null(), pa.binary(), pa.string(), pa.large_string()]
 PARQUET_CELLS = {
     "list": st.lists(st.integers(0, 3), max_size=2),
     "struct": st.fixed_dictionaries({"a": st.integers(0, 3)}),
@@ -396,4 +287,3 @@ def check_encoded(X, encoder, n_rows):
         present = X[~np.isnan(X[:, j]), j]
         if cardinality:
             assert ((present >= 0) & (present < cardinality) & (present == np.floor(present))).all()
-        assert math.isclose(X[:, j].size, n_rows)
