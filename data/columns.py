@@ -97,7 +97,7 @@ class Column:
         Shape: (n_samples,) -> float64 (n_samples,), for dates (n_samples, n_parts).
         Raises: DataError: a value cannot be encoded; names column, row and value.
         """
-        where = f"column {self.name!r}"
+        where = f"column {show(self.name)}"
         if self.kind == "categorical":
             return convert(series, self.reader(), where, self.fill[0] if self.fill else math.nan)
         if self.kind == "datetime":
@@ -112,7 +112,7 @@ class Column:
         Shape: (n_samples,) -> bool (n_samples,).
         """
         if self.kind == "categorical":
-            return factorise(series, f"column {self.name!r}")[0] < 0
+            return factorise(series, f"column {show(self.name)}")[0] < 0
         encoded = replace(self, fill=()).encode(series)
         return np.isnan(encoded if encoded.ndim == 1 else encoded[:, 0])
 
@@ -182,7 +182,7 @@ def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "n
     if spec.kind == "categorical":
         column = _fit_categories(series, spec.name)
     elif spec.kind == "datetime":
-        parts = varying_parts(all_parts(series, f"column {spec.name!r}"))
+        parts = varying_parts(all_parts(series, f"column {show(spec.name)}"))
         column = Column(spec.name, "datetime", parts=parts)
     else:
         column = Column(spec.name, spec.kind, numbers=_number_text(series, spec))
@@ -194,12 +194,12 @@ def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "n
 def _number_text(series: pd.Series, spec: FeatureSpec) -> NumberText | None:
     if spec.kind != "numeric" or is_numeric_dtype(series):
         return None
-    _, values = factorise(series, f"column {spec.name!r}")
+    _, values = factorise(series, f"column {show(spec.name)}")
     return number_text(values)
 
 
 def _fit_categories(series: pd.Series, name: str) -> Column:
-    codes, values = factorise(series, f"column {name!r}")
+    codes, values = factorise(series, f"column {show(name)}")
     labels = _labels(values) if not is_numeric_dtype(series) else "number"
     counts: Counter[str] = Counter()
     n_rows = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
@@ -208,7 +208,7 @@ def _fit_categories(series: pd.Series, name: str) -> Column:
             counts[canonical(value, labels)] += n_rows[code]
         except ValueError as reason:
             row = data_row(series, int(np.argmax(codes == code)))
-            raise DataError(f"column {name!r}, data row {row}: {show(value)} {reason}") from None
+            raise DataError(f"column {show(name)}, data row {row}: {show(value)} {reason}") from None
     order = float if labels == "number" else str
     frequent = sorted(counts, key=lambda text: (-counts[text], order(text)))[:MAX_CATEGORIES]
     return Column(name, "categorical", tuple(sorted(frequent, key=order)), labels)
@@ -222,7 +222,7 @@ def _labels(values: Sequence[Any]) -> Labels:
 
 def _fill(column: Column, series: pd.Series, missing: MissingPolicy) -> tuple[float, ...]:
     if column.kind == "datetime":
-        days = all_parts(series, f"column {column.name!r}")[:, 0]
+        days = all_parts(series, f"column {show(column.name)}")[:, 0]
         moment = parts_of_days(_middle(days, missing), missing == "mode" or "hour" in column.parts)
         return tuple(moment[place] for place in column._places())
     return (_middle(column.encode(series), missing if column.kind == "numeric" else "mode"),)

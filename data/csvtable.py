@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import pandas as pd
 
+from data.messages import show_error
 from data.names import check_names
 from data.values import MISSING_TEXT
 from errors import DataLoadError
@@ -69,7 +70,7 @@ def _read(
             )
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise DataLoadError(
-                _ragged(data, delimiter, where) or f"{where}: not a table: {error}"
+                _ragged(data, delimiter, where) or f"{where}: not a table: {show_error(error)}"
             ) from error
     # Rows shorter than the header end in missing values, so only such tables are counted row by row.
     if not frame.empty and frame.iloc[:, -1].isna().any():

@@ -121,6 +121,7 @@ def _from_other(value: Any) -> datetime:
     if isinstance(value, np.datetime64):
         value = value.astype("M8[us]").item()  # a number where Python's years 1 to 9999 do not suffice
     elif is_number(value):
+        check_scalar(value)
         return _parse(str(value).removesuffix(".0"))
     if isinstance(value, datetime):
         return value

@@ -115,7 +115,9 @@ class Encoder:
             raise DataError(self._absent(name, frame.columns, "the table"))
         series = frame[name]
         if series.ndim > 1:
-            raise DataError(f"column {name!r} is in the table {series.shape[1]} times; names must be unique")
+            raise DataError(
+                f"column {show(name)} is in the table {series.shape[1]} times; names must be unique"
+            )
         return series
 
     def encode(self, record: Mapping[str, Any]) -> np.ndarray:
@@ -153,14 +155,14 @@ class Encoder:
         except ValueError as reason:
             place = len(row)
             name, value = self.columns[place].name, values[place]
-            raise DataError(f"column {name!r}: {show(value)} {reason}") from None
+            raise DataError(f"column {show(name)}: {show(value)} {reason}") from None
         if self._has_dates:
             row = [n for part in row for n in (part if type(part) is tuple else (part,))]
         return np.array(row, dtype=np.float32)
 
     def _absent(self, name: str, given: Iterable[Any], where: str) -> str:
         hint = did_you_mean(name, [str(other) for other in given if other not in self.column_names])
-        return f"column {name!r} is missing from {where}{hint}; expected: {show_list(self.column_names, 100)}"
+        return f"column {show(name)} is missing from {where}{hint}; expected: {show_list(self.column_names, 100)}"
 
     def to_json(self) -> dict[str, Any]:
         """A dict that JSON holds exactly; from_json makes an equal encoder of it."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from data.dates import all_parts, show_dates
 from data.kinds import id_note, kind_of
-from data.messages import did_you_mean, show_list
+from data.messages import did_you_mean, show, show_list
 from data.numbertext import number_text, recognise
 from data.values import (
     convert,
@@ -175,7 +175,7 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
 
 
 def _where(series: pd.Series) -> str:
-    return f"column {str(series.name)!r}"
+    return f"column {show(str(series.name))}"
 
 
 def _nothing_to_learn(values: Sequence[Any], asked: ColumnKind | None) -> str:

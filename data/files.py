@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from configs.sources import PACKED_SUFFIXES, TABLE_SUFFIXES
 from data.csvtable import parse_csv
 from data.jsontable import parse_json, parse_jsonl
-from data.messages import did_you_mean
+from data.messages import did_you_mean, show_error
+from data.names import check_names
 from errors import DataLoadError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -93,7 +95,7 @@ def _unpack(data: bytes, packed: str, where: str) -> bytes:
         else:
             data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
     except (OSError, EOFError, zlib.error) as error:
-        raise DataLoadError(f"{where}: damaged or not {PROGRAMS[packed]}: {error}") from error
+        raise DataLoadError(f"{where}: damaged or not {PROGRAMS[packed]}: {show_error(error)}") from error
     if not data:
         raise DataLoadError(f"{where}: empty file (0 bytes when decompressed)")
     return data
@@ -115,9 +117,12 @@ def _parse(data: bytes, suffix: str, where: str, text_columns: Collection[str]) 
 
 def _parse_parquet(data: bytes, where: str) -> pd.DataFrame:
     try:
+        check_names(where, pq.read_schema(io.BytesIO(data)).names)
         frame = pd.read_parquet(io.BytesIO(data))
-    except (OSError, ValueError) as error:  # what pyarrow's errors derive from
-        raise DataLoadError(f"{where}: not a Parquet file: {error}") from error
+    except UnicodeDecodeError:
+        raise DataLoadError(f"{where}: not a Parquet file: a name or a text is not UTF-8") from None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DataLoadError(f"{where}: not a Parquet file: {show_error(error)}") from error
     if frame.columns.nlevels > 1:
         raise DataLoadError(f"{where}: {frame.columns.nlevels} header rows; allowed: one name per column")
     named_index = any(name is not None for name in frame.index.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +15,18 @@ from errors import DataLoadError
 
 ALLOWED = 'a list of records [{"a": 1}, ...] or a dict of equally long columns {"a": [1, ...]}'
 
+MAX_DIGITS = 4_000
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# Every escape, in order: a character in two halves, half of one, any other.
+ESCAPE = re.compile(r"\\(?:u(d[89ab]..)\\u(d[c-f]..)|u(?P<half>d[89a-f]..)|.)", re.IGNORECASE | re.DOTALL)
+
 
 def parse_json(text: str, path: str) -> pd.DataFrame:
     """A table from a list of records or a dict of columns.
 
     Raises: DataLoadError: it is not JSON, or neither of these.
     """
+    _check_surrogates(text, path)
     content = _loads(text, path)
     if isinstance(content, list):
         return _frame(content, path)
@@ -33,19 +40,35 @@ def parse_jsonl(text: str, path: str) -> pd.DataFrame:
 
     Raises: DataLoadError: a line is not a JSON record.
     """
+    _check_surrogates(text, path)
     lines = enumerate(text.split("\n"), start=1)
     return _frame([_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()], path)
 
 
 def _loads(text: str, where: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_int=_whole)
     except json.JSONDecodeError as error:
         raise DataLoadError(f"{where}: not JSON: {error}") from None
     except _DuplicateKeyError as error:
         raise DataLoadError(f"{where}: column names must differ; more than once there: {error}") from None
     except RecursionError:
         raise DataLoadError(f"{where}: not a table: nested too deeply; allowed: {ALLOWED}") from None
+
+
+def _whole(digits: str) -> int | float:
+    """Infinity where Python reads no int: refused with its column and row, as what a cell must not hold."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
+def _check_surrogates(text: str, where: str) -> None:
+    """Refuse halves of a character, which JSON can write and no text can hold."""
+    if not SURROGATE.search(text):
+        return
+    for match in ESCAPE.finditer(text):
+        if match["half"]:
+            line = text.count("\n", 0, match.start()) + 1
+            raise DataLoadError(f"{where}: line {line} holds {match[0]}, which is half of a character")
 
 
 class _DuplicateKeyError(ValueError):
@@ -84,5 +107,12 @@ def _from_columns(content: dict[str, Any], path: str) -> pd.DataFrame:
             raise DataLoadError(f"{path}: not a table: {name!r} holds {show(column)}; allowed: {ALLOWED}")
     lengths = {name: len(column) for name, column in content.items()}
     if len(set(lengths.values())) > 1:
-        raise DataLoadError(f"{path}: columns differ in length: {lengths}; allowed: {ALLOWED}")
+        raise DataLoadError(f"{path}: columns differ in length: {_lengths(lengths)}; allowed: {ALLOWED}")
     return pd.DataFrame(content)
+
+
+def _lengths(lengths: dict[str, int]) -> str:
+    """The first column, and the first that differs from it."""
+    (first, length), *others = lengths.items()
+    other = next(name for name, n in others if n != length)
+    return f"{show(first)} has {length:,} values, {show(other)} has {lengths[other]:,}"

@@ -10,12 +10,23 @@ from difflib import get_close_matches
 from typing import Any
 
 MAX_SHOWN = 60
+MAX_ERROR = 200
 
 
 def show(value: Any) -> str:
-    """The value's repr, shortened so that a cell of any size fits a message."""
-    text = repr(value)
+    """The value's repr on one line, shortened so that a cell of any size fits a message."""
+    try:
+        text = repr(value).replace("\n", " ")
+    except (ValueError, RecursionError):  # Python writes ints to 4,300 digits, and lists some 1,000 deep
+        text = f"<{type(value).__name__}, too large to show>"
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def show_error(error: Exception) -> str:
+    """The first line of a library's message, shortened."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 3]}..."
 
 
 def show_list(values: Iterable[Any], most: int = 10) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from data.messages import show_list
-from data.values import MISSING_NUMBER_TEXT, is_number, to_number
+from data.values import MISSING_NUMBER_TEXT, Converter, is_number, to_number
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 POINT = re.compile(rf"[+-]?(?:\d+(?:\.\d*)?|\.\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+(?:\.\d*)?){EXPONENT}", re.ASCII)
@@ -66,7 +66,25 @@ def number_text(values: Sequence[Any]) -> NumberText | None:
 
     What recognise leaves open without being asked can only be a decimal comma or a leading zero.
     """
-    return recognise(values, asked=True)[0] if any(isinstance(value, str) for value in values) else None
+    if not any(isinstance(value, str) for value in values):
+        return None
+    return recognise(values, asked=True)[0] or _most_likely(spread(values))
+
+
+def _most_likely(values: Sequence[Any]) -> NumberText | None:
+    """What reads most values where nothing reads all, so that the odd one is blamed; None for plain numbers."""
+    units = sorted({_split_unit(value)[0] for value in values if isinstance(value, str)} | {""})
+    forms = [NumberText(decimal, unit) for unit in units for decimal in (".", ",")]
+    readers = {None: to_number} | {form: form.read for form in forms}
+    return max(readers, key=lambda form: sum(_reads(readers[form], value) for value in values))
+
+
+def _reads(reader: Converter, value: Any) -> bool:
+    try:
+        reader(value)
+    except ValueError:
+        return False
+    return True
 
 
 def recognise(values: Sequence[Any], asked: bool = False) -> tuple[NumberText | None, str]:

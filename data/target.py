@@ -68,7 +68,7 @@ class Target:
         Raises: DataError: nothing can be learned from the labels, or they do not fit what was asked for.
         """
         name = str(series.name)
-        where = f"target {name!r}"
+        where = f"target {show(name)}"
         if problem_type is None and is_numeric_dtype(series) and series.nunique() > SOME_INTEGERS:
             problem_type = "regression"
         if problem_type == "regression":
@@ -103,7 +103,7 @@ class Target:
         Shape: (n_samples,) -> (n_samples,).
         Raises: DataError: a label is missing, is not among the classes, or is not a number.
         """
-        where = f"target {self.name!r}"
+        where = f"target {show(self.name)}"
         y = convert(series, self._converter(), where)
         missing = np.isnan(y)
         if missing.any():
@@ -157,7 +157,7 @@ def missing_labels(series: pd.Series) -> np.ndarray:
     """
     if is_numeric_dtype(series):
         return series.isna().to_numpy(dtype=bool)
-    return factorise(series, f"target {str(series.name)!r}")[0] < 0
+    return factorise(series, f"target {show(str(series.name))}")[0] < 0
 
 
 def _distinct(series: pd.Series, where: str) -> tuple[list[Label], list[int]]:

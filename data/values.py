@@ -33,6 +33,8 @@ BOOLEAN_TEXT = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "1.0": 1.
 )
 # What NumPy or Python counts among the numbers, and no table means so.
 NO_NUMBERS = (bool, np.bool_, np.timedelta64)
+# Python does not write longer ints as text (sys.get_int_max_str_digits).
+MAX_BITS = 14_000
 LARGEST = float(np.finfo(np.float32).max)
 
 Converter = Callable[[Any], Any]
@@ -64,11 +66,14 @@ def is_number(value: Any) -> bool:
 def check_scalar(value: Any) -> None:
     """Refuse what no cell can mean.
 
-    Raises: ValueError: a list, a dict, bytes or another container; the text is a reason.
+    Raises: ValueError: a list, a dict, bytes or another container, an int of thousands of digits; the text is a
+        reason.
     """
     scalars = (str, numbers.Real, Decimal, np.bool_, date, np.datetime64)
     if isinstance(value, np.timedelta64) or (not isinstance(value, scalars) and not is_missing(value)):
         raise ValueError(f"is a {type(value).__name__}; a cell holds a number, a text, true/false or nothing")
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError("is too large")
 
 
 def to_number(value: Any) -> float:
@@ -141,7 +146,7 @@ def to_text(value: Any) -> str:
         return str(bool(value))
     if isinstance(value, numbers.Integral):
         return str(int(value))
-    number = float(value)
+    number = _as_float(value)
     if math.isinf(number):
         raise ValueError("is infinite; a category is a text or a finite number")
     return str(int(number)) if number.is_integer() else repr(number)
@@ -199,6 +204,7 @@ def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
 
 def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
     seen: dict[tuple[type, Any], int] = {}
+    values: list[Any] = []
     codes = np.empty(len(series), dtype=np.int64)
     for position, value in enumerate(series.tolist()):
         if is_missing(value):
@@ -209,8 +215,12 @@ def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[
         except ValueError as reason:
             row = data_row(series, position)
             raise DataError(f"{where}, data row {row}: {show(value)} {reason}") from None
-        codes[position] = seen.setdefault((type(value), value), len(seen))
-    return codes, [value for _, value in seen]
+        # Equal, but encoded differently: 0.0 and -0.0, a moment in two zones.
+        key = repr(value) if not value or isinstance(value, date) else value
+        codes[position] = seen.setdefault((type(value), key), len(seen))
+        if len(values) < len(seen):
+            values.append(value)
+    return codes, values
 
 
 def convert(series: pd.Series, converter: Converter, where: str, missing: Any = math.nan) -> np.ndarray:

@@ -97,3 +97,15 @@ def test_reading(style, value, number):
 def test_what_is_refused(style, value):
     with pytest.raises(ValueError, match=r"not a number|too large|holds a number"):
         style.read(value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [(["1,234", "5", "67"], "inf"), (["12%", "3%", "4"], "4$"), (["1,5", "2,25", "0,5"], "1.5.1")],
+)
+def test_the_odd_cell_is_blamed_and_not_the_others(cells, odd):
+    style = number_text([*cells, odd])
+    for cell in cells:
+        style.read(cell)
+    with pytest.raises(ValueError, match="number"):
+        style.read(odd)

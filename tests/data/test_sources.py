@@ -4,10 +4,12 @@ import json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from data.features import infer_features
 from data.sources import load_table, table_name
-from errors import DataLoadError
+from errors import DataError, DataLoadError
 
 CSV = "번호,주거 형태,income,ok\n1,자가,10.5,True\n2,,nan,False\n3,월세,7,True\n"
 
@@ -223,6 +225,9 @@ def test_letters_cut_by_a_chunk_are_no_wrong_bytes(tmp_path, monkeypatch):
         ("t.jsonl", '{"a": 1}\n[1]\n', "record 2 is [1]"),
         ("t.json", '[{"a": 1, "a": 2}]', "more than once there: 'a'"),
         ("t.json", "[" * 100_000, "nested too deeply"),
+        ("t.json", '[{"a": 1},\n{"a": "\\\\ \\ud83d\\ude00 \\udc00"}]', "line 2 holds \\udc00"),
+        ("t.jsonl", '{"a": 1}\n{"\\ud800": 1}\n', "line 2 holds \\ud800, which is half of a character"),
+        ("t.json", '{"a": [1], "b": [1, 2], "c": [1]}', "'a' has 1 values, 'b' has 2"),
     ],
 )
 def test_json_that_is_no_table(tmp_path, name, content, found):
@@ -290,6 +295,25 @@ def test_another_delimiter_is_found(tmp_path, name, mark):
 def test_one_column_is_not_split_at_what_its_rows_hold(tmp_path):
     frame = load_table(write(tmp_path, "t.csv", '"a;b"\nx;y\nz\n'))
     assert frame.to_dict("list") == {"a;b": ["x;y", "z"]}
+
+
+def test_a_json_number_of_thousands_of_digits_is_refused_with_its_cell(tmp_path):
+    frame = load_table(write(tmp_path, "t.json", '[{"a": 1}, {"a": %s}, {"a": 2}]' % ("9" * 5_000)))
+    with pytest.raises(
+        DataError, match="column 'a': 1 infinite or too large values, the first in data row 2"
+    ):
+        infer_features(frame, "y")
+
+
+def test_a_character_in_two_halves_is_one(tmp_path):
+    frame = load_table(write(tmp_path, "t.json", r'[{"a": "\ud83d\ude00 \\ud800"}]'))
+    assert frame["a"].tolist() == ["\U0001f600 \\ud800"]
+
+
+def test_parquet_with_a_name_twice(tmp_path):
+    column = pa.array([1])
+    pq.write_table(pa.Table.from_arrays([column, column], names=["a", "a"]), tmp_path / "t.parquet")
+    assert "more than once there: 'a'" in refused(str(tmp_path / "t.parquet"))
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "replaced"])

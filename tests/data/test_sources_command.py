@@ -13,7 +13,7 @@ from errors import TabularayError
 from tests.conftest import ENVIRONMENT, tabularay
 from tests.servers import PASSWORD
 
-JOB = ("data.target=target", "families=[lightgbm]", "search.num_trials=2", "data.n_folds=2", "--json")
+JOB = ("data.target=target", "families=[lightgbm]", "search.num_trials=1", "data.val_size=0.5", "--json")
 
 
 def files_with(text, folder):
@@ -53,7 +53,7 @@ def test_a_password_in_the_source_is_nowhere_afterwards(url, frame, redis_url, t
 
 
 def test_a_mistake_is_told_without_the_password(url, tmp_path):
-    done = tabularay("tune", f"data.source={url}#cels", "data.target=target", cwd=tmp_path, check=False)
+    done = tabularay("inspect", f"{url}#cels", "--target", "target", cwd=tmp_path, check=False)
     assert done.returncode == 3
     assert "#cels: no such table (did you mean 'cells'?)" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,11 +1,13 @@
 import datetime as dt
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from data.dates import date_parts
 from data.values import convert, factorise, is_missing, to_boolean, to_number, to_plain, to_text
 from errors import DataError
 
@@ -142,3 +144,17 @@ def test_convert_counts_infinite_values():
         DataError, match=r"column 'a': 2 infinite or too large values, the first in data row 2"
     ):
         convert(pd.Series([1.0, np.inf, -np.inf]), to_number, "column 'a'")
+
+
+def test_equal_cells_that_are_encoded_differently_stay_apart():
+    seoul = dt.datetime(2024, 1, 1, 9, tzinfo=dt.timezone(dt.timedelta(hours=9)))
+    cells = [0.0, -0.0, seoul, seoul.astimezone(dt.UTC)]
+    _, values = factorise(pd.Series(cells, dtype=object), "column 'a'")
+    assert [repr(value) for value in values] == [repr(cell) for cell in cells]
+
+
+@pytest.mark.parametrize("reader", [to_number, to_boolean, to_text, date_parts])
+@pytest.mark.parametrize("value", [10**5_000, Fraction(10**400)], ids=["int", "fraction"])
+def test_a_number_of_thousands_of_digits_is_refused(reader, value):
+    with pytest.raises(ValueError, match=r"too large|infinite|neither true nor false|not a date"):
+        reader(value)
