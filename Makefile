@@ -49,6 +49,9 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.encoder
+	$(BIN)/python -m benchmarks.draws
+	$(BIN)/python -m benchmarks.boosting
 	$(BIN)/python -m benchmarks.quality
 
 # The exact versions the project is tested with, from a fresh environment.

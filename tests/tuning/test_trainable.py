@@ -16,7 +16,7 @@ def run(folder, family, folds, split="time", seconds=None):
     X, y = make_rows("regression", N)
     n_folds = int(folds.max()) + 1
     end = None if seconds is None else time.time() + seconds
-    data = SweepData(X, y, folds, n_folds, split, make_task("regression"), "rmse", folder, end, 1, "cpu")
+    data = SweepData(X, y, folds, n_folds, split, make_task("regression"), "rmse", folder, end, 1, 0.0)
     config = {"number": 0, "family": family, "params": QUICK[family], "seed": 0, "limit_s": None}
     trainable = FoldTrainable.__new__(FoldTrainable)
     trainable.setup(config, data)
