@@ -1,10 +1,10 @@
-"""What to beware of in a table: leaks, repeated rows, order in time, and a test file that does not fit."""
+"""What to beware of in a table: repeated rows and columns, and a test file that does not fit."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,36 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.schema import ProblemType
 from data.encoder import Encoder
 from data.features import FeatureSpec
-from data.messages import ignore, percent, setting, show, show_list, show_number
-from data.metrics import r2, roc_auc
+from data.messages import ignore, percent, show, show_list
 from data.target import Target
 from data.values import factorise, is_numeric_dtype, to_text
 from errors import DataError
 
-# A leak: one column whose cross-validated tree reaches this share of the variance (R2), or this AUC and what
-# chance adds to it in few rows.
-LEAK_SCORE = 0.98
-SURE_SCORE = 0.995
-LEAK_ROWS = 10_000
-LEAK_ROWS_PER_CLASS = 200
-LEAK_CLASSES = 30
-LEAK_FOLDS = 3
+# Fewer rows show no leak and no drift.
 MIN_ROWS = 50
-# Drift: tenths of the table explain this share of the target's variance, far more than chance gives them.
-N_BLOCKS = 10
-DRIFT_SHARE = 0.02
-DRIFT_F = 6.0
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
 DATE = re.compile(
     r"\s*(\d{4}\s?[-/.년]\s?\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[- ][A-Za-z]{3}[- ]\d{4})"
 )
 N_DATES_TRIED = 100
-# Rows in order of a date may have a few out of place.
-FEW_STEPS_BACK = 0.01
 
 
 @dataclass(frozen=True)
@@ -161,152 +146,6 @@ def find_identical(table: Table) -> Iterable[Finding]:
                 f"{ignore(names[1:])}",
                 tuple(names),
             )
-
-
-def find_leaks(table: Table, tell: Callable[[str], None]) -> Iterable[Finding]:
-    """Columns that predict the target alone, by a small cross-validated tree on a sample of the rows."""
-    if table.target is None or len(table.y) < MIN_ROWS:
-        return
-    problem_type = table.target.problem_type
-    rows = _sample(table.y, problem_type)
-    sample, y = table.frame.iloc[rows], table.y[rows]
-    scores = {}
-    for place, spec in enumerate(table.kept, start=1):
-        tell(f"Looking for leaks, column {place} of {len(table.kept)}")
-        column = sample[[spec.name]]
-        X = Encoder.fit(column, [spec]).transform(column)
-        scores[spec.name] = _score_alone(X, y, problem_type)
-    least = LEAK_SCORE
-    if problem_type != "regression":
-        least = min(SURE_SCORE, least + 0.2 / np.sqrt(len(y)))
-    leaks = sorted((name for name, score in scores.items() if score >= least), key=lambda name: -scores[name])
-    if leaks:
-        what = "R2" if problem_type == "regression" else "AUC"
-        shown = ", ".join(
-            f"{show(name)} ({what} {np.floor(scores[name] * 1000) / 1000:.3f})" for name in leaks
-        )
-        yield Finding(
-            "leak",
-            f"{shown} {'each predict' if leaks[1:] else 'predicts'} {table.target.name!r} nearly alone: if not known "
-            f"before the target is, leave {'them' if leaks[1:] else 'it'} out with {ignore(leaks)}",
-            tuple(leaks),
-        )
-
-
-def _sample(y: np.ndarray, problem_type: ProblemType) -> np.ndarray:
-    """Random rows, with more than their share of rare classes and without classes too rare to be validated."""
-    shuffled = np.random.default_rng(0).permutation(len(y))
-    if problem_type == "regression":
-        return shuffled[:LEAK_ROWS]
-    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
-    counts = np.bincount(y)
-    place_in_class = np.arange(len(y)) - (np.cumsum(counts) - counts)[y[by_class]]
-    per_class = min(LEAK_ROWS_PER_CLASS, LEAK_ROWS // len(counts))
-    rows = np.union1d(shuffled[:LEAK_ROWS], by_class[place_in_class < per_class])
-    return rows[counts[y[rows]] >= LEAK_FOLDS]
-
-
-def _score_alone(X: np.ndarray, y: np.ndarray, problem_type: ProblemType) -> float:
-    from sklearn import model_selection, tree  # noqa: PLC0415 - slow to import
-
-    limits = {"max_leaf_nodes": 200, "random_state": 0}
-    n_least = len(y) // 1000
-    if problem_type == "regression":
-        model = tree.DecisionTreeRegressor(min_samples_leaf=max(2, n_least), **limits)
-        folds = model_selection.KFold(LEAK_FOLDS)
-        return r2(y, model_selection.cross_val_predict(model, X, y, cv=folds)[:, np.newaxis])
-    model = tree.DecisionTreeClassifier(min_samples_leaf=max(5, n_least), **limits)
-    folds = model_selection.StratifiedKFold(LEAK_FOLDS, shuffle=True, random_state=0)
-    P = model_selection.cross_val_predict(model, X, y, cv=folds, method="predict_proba")
-    # Weighted by class: a rare class that stays hidden must not hide a leak of all others.
-    labels, counts = np.unique(y, return_counts=True)
-    most = np.argsort(-counts)[:LEAK_CLASSES]
-    return float(np.average([roc_auc(y == labels[k], P[:, [k, k]]) for k in most], weights=counts[most]))
-
-
-def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
-    """Columns the rows are sorted by, and a target that changes along the rows or along a date.
-
-    Args:
-        table: The table.
-        names: Columns that may tell the time: all but row numbers.
-    """
-    if len(table.frame) < MIN_ROWS:
-        return
-    time = "COLUMN"
-    for name in names:
-        dates = as_dates(table.frame[name])
-        order = _sort_key(table.frame[name] if dates is None else dates)
-        if order is None:
-            continue
-        if _is_sorted(order, 0.0 if dates is None else FEW_STEPS_BACK):
-            time = name
-            found = f"rows are sorted by {'the date ' * (dates is not None)}{name!r}"
-        elif dates is not None and _drifts(table, np.argsort(order, kind="stable")):
-            found = f"{table.target.name!r} changes along the date {name!r}"
-        else:
-            continue
-        yield Finding(
-            "time_order", f"{found}: if new rows come later than these, {_split_by_time(name)}", (name,)
-        )
-    if _drifts(table, np.arange(len(table.frame))):
-        yield Finding(
-            "target_drift",
-            f"{_describe_drift(table)}: rows that stand together are alike, and random folds flatter scores; if the "
-            f"order is that of time, {_split_by_time(time)}",
-        )
-
-
-def _split_by_time(name: str) -> str:
-    return f"validate on the latest rows with data.split=time {setting('data.time', name)}"
-
-
-def _sort_key(series: pd.Series) -> np.ndarray | None:
-    """The column as numbers, for dates and columns of numbers without holes; else None."""
-    kind = getattr(series.dtype, "kind", "O")
-    if kind == "M":
-        series = series.ffill()  # a row without a date stands where its neighbours do
-        return None if series.isna().any() else series.astype("int64").to_numpy()
-    return series.to_numpy() if kind in "iuf" and not series.isna().any() else None
-
-
-def _is_sorted(values: np.ndarray, share_back: float = 0.0) -> bool:
-    """Whether the values rise, or fall, in all steps but a share; never of a mere flag."""
-    steps = np.diff(values)
-    back = min((steps < 0).mean(), (steps > 0).mean())
-    return back <= share_back and len(np.unique(values[:: max(1, len(values) // 1000)])) > 2  # noqa: PLR2004
-
-
-def _drifts(table: Table, order: np.ndarray) -> bool:
-    if table.target is None:
-        return False
-    y = table.y[order]
-    if table.target.problem_type == "regression":
-        if _is_sorted(y):
-            return False
-        parts = pd.Series(y).rank().to_numpy()[:, np.newaxis]
-    else:
-        if np.count_nonzero(np.diff(y)) < 2 * len(table.target.classes):  # sorted by the target, not by time
-            return False
-        parts = np.eye(len(table.target.classes), dtype=np.float32)[y]
-    blocks = np.array_split(parts, N_BLOCKS)
-    between = sum(len(block) * np.square(block.mean(axis=0) - parts.mean(axis=0)).sum() for block in blocks)
-    share = float(between / (parts.var(axis=0).sum() * len(y)))
-    f = share / max(1e-12, 1 - share) * (len(y) - N_BLOCKS) / (N_BLOCKS - 1)
-    return share > DRIFT_SHARE and f > DRIFT_F
-
-
-def _describe_drift(table: Table) -> str:
-    target = table.target
-    blocks = np.array_split(table.y, N_BLOCKS)
-    if target.problem_type == "regression":
-        means = [block.mean() for block in blocks]
-        low, high = show_number(min(means)), show_number(max(means))
-        return f"the mean of {target.name!r} is {low} in one tenth of the rows and {high} in another"
-    shares = np.array([np.bincount(block, minlength=len(target.classes)) / len(block) for block in blocks])
-    code = int(np.ptp(shares, axis=0).argmax())
-    low, high = percent(shares[:, code].min()), percent(shares[:, code].max())
-    return f"{target.name!r} is {show(target.classes[code])} in {low} of one tenth of the rows and {high} of another"
 
 
 def find_in_test(table: Table, test: pd.DataFrame) -> Iterable[Finding]:

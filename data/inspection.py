@@ -20,11 +20,11 @@ from data.findings import (
     as_numbers,
     find_identical,
     find_in_test,
-    find_leaks,
-    find_order,
     find_repeats,
 )
+from data.leaks import find_leaks
 from data.messages import did_you_mean, ignore, name_kind, percent, show, show_list
+from data.order import find_order
 from data.sources import load_table
 from data.target import Target, missing_labels
 from data.values import factorise, is_numeric_dtype, to_text
