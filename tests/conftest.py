@@ -99,7 +99,8 @@ def run_job(folder, problem_type, *overrides):
 @pytest.fixture(scope="session", params=list(TABLES))
 def job(request, tmp_path_factory):
     """A sweep of seven trials over all five families, for each problem type."""
-    return run_job(tmp_path_factory.mktemp(request.param), request.param, "search.num_trials=7")
+    quick = [f"params.{family}.epochs=8" for family in ("dnn", "mc_dropout", "bnn")]
+    return run_job(tmp_path_factory.mktemp(request.param), request.param, "search.num_trials=7", *quick)
 
 
 @pytest.fixture(scope="session")
