@@ -32,7 +32,15 @@ class Schedule:
     @property
     def cycle(self) -> int:
         """The cycle that the next step is in, from 0."""
-        return int(math.log2(1 + self._stretch * min(self.share, 1.0)) + 1e-9)
+        return self._cycle_at(self.share)
+
+    @property
+    def last_cycle(self) -> int:
+        """The cycle that the last step was in."""
+        return self._cycle_at(max(self.share - self.pace / 2, 0.0))
+
+    def _cycle_at(self, share: float) -> int:
+        return int(math.log2(1 + self._stretch * min(share, 1.0)) + 1e-9)
 
     @property
     def _stretch(self) -> int:

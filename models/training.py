@@ -110,7 +110,6 @@ def train(network: TabularNetwork, rows: Rows, val: Rows, plan: Plan, context: F
     optimizer = _optimizer(network, plan, context.device)
     history, best, best_cycle = History(stop_reason="complete"), _copy(network), 0
     for epoch in range(plan.epochs):
-        cycle = schedule.cycle
         train_loss, late = _epoch(network, rows, plan, schedule, optimizer)
         val_loss = evaluate(network, val, plan.val_loss)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
@@ -121,7 +120,7 @@ def train(network: TabularNetwork, rows: Rows, val: Rows, plan: Plan, context: F
         history.train.append(train_loss)
         history.val.append(val_loss)
         if epoch == 0 or val_loss < history.val[history.best]:
-            history.best, best, best_cycle = epoch, _copy(network), cycle
+            history.best, best, best_cycle = epoch, _copy(network), schedule.last_cycle
         if late:
             history.stop_reason = "deadline"
         elif schedule.cycle > best_cycle + 1 or (plan.patience and epoch - history.best >= plan.patience):
