@@ -40,7 +40,11 @@ def test_other_libraries_names_lead_to_ours(family, name, ours):
         ("dnn", {"dropout": float("nan")}, "params.dnn.dropout: got nan; allowed: a number >= 0 and <= 0.95"),
         ("dnn", {"lr": "fast"}, "params.dnn.lr: got 'fast'; allowed: a number > 0 and <= 1"),
         ("dnn", {"n_blocks": 2.5}, "params.dnn.n_blocks: got 2.5; allowed: an integer >= 1 and <= 16"),
-        ("dnn", {"activation": "tanh"}, "params.dnn.activation: got 'tanh'; allowed: relu, gelu, silu, mish"),
+        (
+            "dnn",
+            {"activation": "tanh"},
+            "params.dnn.activation: got 'tanh'; allowed: relu, gelu, silu, mish, selu",
+        ),
         (
             "dnn",
             {"hidden_dims": [8, 0]},
