@@ -100,6 +100,9 @@ class Recorder(Callback):
             score=state.score,
             fit_s=result["fit_s"],
             total_s=result["total_s"],
+            began=result["began"],
+            worker=result["worker"],
+            node=result["node"],
             fit_end=result["fit_end"],
         )
         self.on_change(self.trials)

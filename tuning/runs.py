@@ -11,14 +11,20 @@
         figures/          plots
         bundle/           the ensemble
         result.json       leaderboard and scores
+        driver.json       the process that runs the sweep, locked while it lives
 
 Whoever resumes or reads a sweep reads it here.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +46,7 @@ class Run:
         self.figures = self.path / "figures"
         self.bundle = self.path / "bundle"
         self.result = self.path / "result.json"
+        self.driver = self.path / "driver.json"
 
     @property
     def storage_url(self) -> str:
@@ -61,6 +68,34 @@ class Run:
         beside = self.result.with_suffix(".new")
         beside.write_text(json.dumps(values, ensure_ascii=False, indent=1, default=str), "utf-8")
         beside.replace(self.result)
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Hold the run for this process; the lock goes with the process, however it ends.
+
+        Raises: ConfigError: another process holds it.
+        """
+        with self.driver.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise ConfigError(f"{self.path}: already being run by {file.read().strip()}") from None
+            file.truncate(0)
+            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}, file)
+            file.flush()
+            yield
+
+    def is_driven(self) -> bool:
+        """Whether a process, on this machine or on one that shares the folder, is running the sweep."""
+        try:
+            with self.driver.open(encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
 
 def create_run(config: JobConfig) -> Run:

@@ -105,9 +105,7 @@ def run_sweep(plan: Plan, budget: Budget, console: Console) -> Sweep:
         run = create_run(config)
         dataset.save(run.dataset)
         tracking = TrackingProcess(run, config.tracking)
-        run.log(
-            "sweep", run=run.name, rows=dataset.n_rows, features=dataset.n_features, metric=plan.metric.name
-        )
+        run.log("sweep", **_facts(plan, run, budget, n_slots))
         tracking.start()
         setup = SearchSetup(
             spaces=plan.spaces,
@@ -142,6 +140,24 @@ def run_sweep(plan: Plan, budget: Budget, console: Console) -> Sweep:
             recorder.close(stopper.reason or "the sweep ended")
             searcher.finish()
     return Sweep(run, tuple(recorder.trials.values()), stopper.interrupted, tracking, began)
+
+
+def _facts(plan: Plan, run: Run, budget: Budget, n_slots: int) -> dict[str, Any]:
+    config, dataset = plan.config, plan.dataset
+    return {
+        "run": run.name,
+        "started": budget.start,
+        "rows": dataset.n_rows,
+        "features": dataset.n_features,
+        "n_folds": dataset.n_folds,
+        "problem_type": dataset.problem_type,
+        "metric": plan.metric.name,
+        "mode": plan.metric.mode,
+        "families": list(config.families),
+        "slots": n_slots,
+        "num_trials": config.search.num_trials,
+        "time_budget_s": config.search.time_budget_s,
+    }
 
 
 def _sweep_data(plan: Plan, run: Run, budget: Budget) -> SweepData:

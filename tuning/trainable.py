@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -119,6 +120,7 @@ class FoldTrainable(tune.Trainable):
             fold_score=value,
             fit_s=fit_s,
             total_s=time.time() - start,
+            began=start,
             fit_end=history.stop_reason,
         )
 
@@ -141,6 +143,7 @@ class FoldTrainable(tune.Trainable):
             "n_folds": len(self.scores),
             "spent_s": time.time() - self.started,
             "worker": os.getpid(),
+            "node": socket.gethostname(),
             "done": done,
             **values,
         }
