@@ -62,6 +62,8 @@ Search, build the ensemble, register it.
   tabularay tune experiment=credit_default families=\\[bnn,mc_dropout] search.num_trials=10
 
   tabularay tune experiment=credit_default families=\\[dnn] params.dnn.dropout=0.2 search.num_trials=1
+
+  tabularay tune --resume latest
 """
 
 
@@ -124,16 +126,30 @@ def inspect(
 @app.command(help=EXAMPLE_TUNE)
 def tune(
     overrides: Overrides = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on with this run (path, name, or 'latest') where it was killed.", metavar="RUN"
+        ),
+    ] = None,
+    runs: RunsDir = Path("runs"),
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Search, build the ensemble, register it."""
-    from configs.load import load_config
+    on_plan = (lambda _plan: None) if as_json else print_plan
+    if resume is None:
+        from configs.load import load_config
 
-    config = load_config(overrides or (), config_dir)
-    from tuning.job import run_job
+        config = load_config(overrides or (), config_dir)
+        from tuning.job import run_job
 
-    result = run_job(config, STARTED, err, (lambda _plan: None) if as_json else print_plan)
+        result = run_job(config, STARTED, err, on_plan)
+    else:
+        from tuning.job import resume_job
+        from tuning.runs import find_run
+
+        result = resume_job(find_run(resume, runs), overrides or (), STARTED, err, on_plan)
     if as_json:
         print_json(result)
     elif result["interrupted"]:

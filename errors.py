@@ -31,6 +31,10 @@ class TrainingError(TabularayError):
     exit_code = 4
 
 
+class DeviceMemoryError(TrainingError):
+    """A fit needed more memory than its share of the GPU."""
+
+
 class ModelNotFoundError(TabularayError):
     """No such model, version or alias in the registry."""
 

@@ -71,26 +71,51 @@ class DataConfig(Section):
     positive_class: str | None = None
 
 
+class ResourcesConfig(Section):
+    """What one trial of a family asks of Ray.
+
+    Attributes:
+        cpus: CPUs, and so threads; default: search.cpus_per_trial.
+        gpus: Share of a GPU, and of its memory; default: search.gpus_per_trial.
+    """
+
+    cpus: int | None = Field(None, ge=1)
+    gpus: float | None = Field(None, ge=0.0, le=1.0)
+
+
 class SearchConfig(Section):
     """How long and how to search.
 
     Attributes:
         time_budget_s: Wall clock of the whole command in seconds, ensemble included.
         num_trials: Number of trials; alone, it makes the search deterministic.
+        sampler: What proposes parameters: Optuna's TPE, random, GP or CMA-ES sampler.
+        choice: Which family is next under a time budget: the one with the most expected gain of the ensemble per
+            second, the one on which least time was spent, or each in turn.
+        scheduler: What stops trials early: race (asynchronous successive halving over folds), median or none.
+        reduction_factor: One in this many trials passes each rung of the race.
+        warm_start: An earlier run (path, name or latest) whose best trials are tried first.
         cpus_per_trial: CPUs, and so threads, of one trial.
         gpus_per_trial: Share of a GPU given to each trial, and of its memory to a network; LightGBM stays on the CPU.
+        resources: The same two by family: {dnn: {cpus: 2, gpus: 0.5}}.
         max_concurrent: Trials in flight; default: as many as the CPUs allow.
-        reduction_factor: One in this many trials passes each rung of the fold race.
         max_failure_share: The sweep fails when a larger share of its trials failed.
+        disk_budget_gb: Most that the models of all trials may take; those of the worst trials go first.
     """
 
     time_budget_s: float | None = Field(None, gt=0)
     num_trials: int | None = Field(None, gt=0)
+    sampler: Literal["tpe", "random", "gp", "cmaes"] = "tpe"
+    choice: Literal["gain", "time", "turns"] = "time"
+    scheduler: Literal["race", "median", "none"] = "race"
+    reduction_factor: float = Field(3.0, gt=1.0)
+    warm_start: str | None = None
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float = Field(0.0, ge=0.0, le=1.0)
+    resources: dict[str, ResourcesConfig] = {}
     max_concurrent: int | None = Field(None, ge=1)
-    reduction_factor: float = Field(3.0, gt=1.0)
     max_failure_share: float = Field(0.5, ge=0.0, le=1.0)
+    disk_budget_gb: float = Field(20.0, gt=0)
 
 
 class TrackingConfig(Section):

@@ -42,6 +42,10 @@ class Metric:
     problem_types: tuple[ProblemType, ...]
     fn: ScoreFunction
 
+    def from_loss(self, value: float) -> float:
+        """The score of which `loss` made this value."""
+        return value if self.mode == "min" else -value
+
 
 def roc_auc(y: np.ndarray, P: np.ndarray) -> float:
     """Area under the ROC curve; multiclass: mean of one class against the rest, over the classes present."""

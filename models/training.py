@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from errors import TrainingError
+from errors import DeviceMemoryError, TrainingError
 from models.base import FitContext, History
 from models.networks import TabularNetwork
 from models.schedule import Schedule
@@ -90,14 +90,21 @@ def threads(n_threads: int) -> Iterator[None]:
 
 @contextmanager
 def isolated(context: FitContext) -> Iterator[None]:
-    """Seed torch and set its threads, and put both back afterwards; on a GPU, take no more than the share given."""
+    """Seed torch and set its threads, and put both back afterwards; on a GPU, take no more than the share given.
+
+    Raises: DeviceMemoryError: the share was too small.
+    """
     devices = []
     if context.device == "cuda":
         devices = [torch.cuda.current_device()]
         torch.cuda.set_per_process_memory_fraction(context.gpu_share)
     with threads(context.n_threads), torch.random.fork_rng(devices):
         torch.manual_seed(context.seed)
-        yield
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise DeviceMemoryError(str(error).partition(". ")[0]) from None
 
 
 def train(network: TabularNetwork, rows: Rows, val: Rows, plan: Plan, context: FitContext) -> History:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from errors import BundleError
 from models.base import Model, Prediction
 from models.families import get_family
 
-STATES = ("running", "completed", "stopped", "failed")
+STATES = ("running", "interrupted", "completed", "stopped", "failed")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class FoldRecord:
         train_loss, val_loss: Losses per epoch or boosting round.
         best_step: The epoch or round that was kept.
         every: Epochs or rounds between two of the losses.
+        note: What was out of the ordinary, such as a batch halved for want of memory.
     """
 
     fold: int
@@ -51,6 +53,7 @@ class FoldRecord:
     val_loss: list[float] = field(default_factory=list)
     best_step: int = 0
     every: int = 1
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,19 @@ class StoredTrial:
         return self.path.name
 
     @property
+    def has_models(self) -> bool:
+        """Whether the models of all its folds are there; a budget of disk may have taken them."""
+        return all(self.model_path(f.fold).is_dir() for f in self.folds)
+
+    @property
     def score(self) -> float:
         """Mean score over the finished folds; NaN when there is none."""
         return float(np.mean([f.score for f in self.folds])) if self.folds else float("nan")
+
+    @property
+    def running_means(self) -> list[float]:
+        """Mean score after each finished fold."""
+        return running_means([f.score for f in self.folds])
 
     @property
     def fit_s(self) -> float:
@@ -121,6 +134,11 @@ class StoredTrial:
         return out[folds >= 0]
 
 
+def running_means(scores: Sequence[float]) -> list[float]:
+    """Mean of the first one, two, ... scores."""
+    return [float(np.mean(scores[: i + 1])) for i in range(len(scores))]
+
+
 def trial_name(number: int, family: str) -> str:
     """Folder name of a trial."""
     return f"{number:04d}-{family}"
@@ -149,6 +167,33 @@ def write_fold(path: Path, record: FoldRecord, model: Model, prediction: Predict
     os.rename(beside, folder)
 
 
+def read_oof_rows(path: Path, folds: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Out-of-fold predictions of some rows, without reading the others.
+
+    Args:
+        path: Folder of a trial that has finished all folds.
+        folds: (n_samples,), the fold in which each row is validated; -1: never.
+        rows: Sorted indices of validated rows.
+
+    Shape: -> float32 (len(rows), n_outputs).
+    """
+    parts: dict[int, np.ndarray] = {}
+    for fold in np.unique(folds[rows]):
+        part = np.load(path / f"fold_{fold}" / "oof.npy", mmap_mode="r", allow_pickle=False)
+        places = np.searchsorted(np.flatnonzero(folds == fold), rows[folds[rows] == fold])
+        parts[int(fold)] = np.asarray(part[places])
+    out = np.empty((len(rows), next(iter(parts.values())).shape[1]), np.float32)
+    for fold, part in parts.items():
+        out[folds[rows] == fold] = part
+    return out
+
+
+def read_folds(path: Path) -> tuple[FoldRecord, ...]:
+    """The finished folds of a trial, in order."""
+    found = [json.loads((folder / "fold.json").read_text("utf-8")) for folder in path.glob("fold_*")]
+    return tuple(sorted((FoldRecord(**values) for values in found), key=lambda r: r.fold))
+
+
 def read_trial(path: Path) -> StoredTrial:
     """Read one trial.
 
@@ -156,10 +201,6 @@ def read_trial(path: Path) -> StoredTrial:
     """
     try:
         values = json.loads((path / "trial.json").read_text("utf-8"))
-        records = [
-            FoldRecord(**json.loads((folder / "fold.json").read_text("utf-8")))
-            for folder in path.glob("fold_*")
-        ]
         return StoredTrial(
             path=path,
             number=values["number"],
@@ -169,7 +210,7 @@ def read_trial(path: Path) -> StoredTrial:
             origin=values["origin"],
             state=values.get("state", "running"),
             reason=values.get("reason", ""),
-            folds=tuple(sorted(records, key=lambda r: r.fold)),
+            folds=read_folds(path),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path}: not a readable trial: {error}") from None

@@ -16,6 +16,8 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from configs.load import read_config
 from ensembles import load_bundle
@@ -55,7 +57,7 @@ def test_test_scores_are_those_of_the_withheld_rows(job):
 
 
 def test_optuna_storage_holds_each_trial_once(job):
-    storage = f"sqlite:///{job.run / 'study.db'}"
+    storage = JournalStorage(JournalFileBackend(str(job.run / "study.log")))
     trials = [
         t
         for name in optuna.get_all_study_names(storage)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ray
 
-from configs.schema import ClusterConfig, SearchConfig
+from configs.schema import ClusterConfig
 from errors import ConfigError
 
 CHECKOUT = Path(__file__).parent.parent
@@ -58,20 +58,3 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((match["host"], int(match["port"])), REACHABLE_WITHIN_S).close()
     except (OSError, OverflowError) as error:
         raise ConfigError(f"cluster.address={address}: cannot be reached: {error}") from None
-
-
-def slots(search: SearchConfig) -> int:
-    """How many trials run at once.
-
-    Raises: ConfigError: the cluster has too few CPUs or GPUs for a single trial.
-    """
-    have = ray.cluster_resources()
-    cpus, gpus = have.get("CPU", 0.0), have.get("GPU", 0.0)
-    if cpus < search.cpus_per_trial:
-        raise ConfigError(f"search.cpus_per_trial={search.cpus_per_trial}: the cluster has {cpus:g} CPUs")
-    if gpus < search.gpus_per_trial:
-        raise ConfigError(f"search.gpus_per_trial={search.gpus_per_trial:g}: the cluster has {gpus:g} GPUs")
-    fitting = int(cpus // search.cpus_per_trial)
-    if search.gpus_per_trial:
-        fitting = min(fitting, int(gpus / search.gpus_per_trial))
-    return max(1, min(fitting, search.max_concurrent or fitting))

@@ -64,9 +64,12 @@ class Display:
         elif self.states:
             self.console.print(self._line())
 
-    def update(self, states: dict[int, TrialProgress]) -> None:
-        """Take the newest states; without a terminal, print a line now and then."""
-        self.states = states
+    def ensemble(self, score: float, n_members: int) -> None:
+        """The running ensemble has changed."""
+
+    def update(self, trial: TrialProgress) -> None:
+        """Take a trial's newest state; without a terminal, print a line now and then."""
+        self.states[trial.number] = trial
         now = time.monotonic()
         if not self.console.is_terminal and now - self._last_line >= PLAIN_EVERY_S:
             self._last_line = now

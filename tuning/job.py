@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 
+from configs.load import override_config
 from configs.schema import JobConfig
 from data.metrics import Metric, get_metric
 from ensembles.build import build_ensemble, count_test_look, summary
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
 from models.base import FitContext
-from models.trials import read_trials
+from models.trials import StoredTrial, read_trials
 from tuning.budget import Budget
-from tuning.recorder import TrialProgress
+from tuning.recorder import Tally
 from tuning.report import leaderboard, write_figures
-from tuning.runs import Run
-from tuning.sweep import Plan, Sweep, plan_sweep, run_sweep
+from tuning.runs import Run, create_run
+from tuning.sweep import Plan, plan_resumed, plan_sweep, run_sweep
 
 # The comparison with an untuned LightGBM may use this much of the overshoot that a budget allows.
 BASELINE_GRACE_S = 4.0
+# What may change when a run goes on: not the table, the folds, the metric or the seed.
+RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry")
 
 
 def run_job(
@@ -41,28 +44,68 @@ def run_job(
     Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
     """
     plan = plan_sweep(config)
-    budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
     on_plan(plan)
-    sweep = run_sweep(plan, budget, console)
+    run = create_run(plan.config)
+    with run.driven():
+        return _finish_job(run, plan, started, console, None)
+
+
+def resume_job(
+    run: Run, overrides: Sequence[str], started: float, console: Console, on_plan: Callable[[Plan], None]
+) -> dict[str, Any]:
+    """Go on with a run that was killed or interrupted, or that is given more to do.
+
+    Args:
+        run: The run.
+        overrides: Changes of its configuration, see RESUME_CHANGES.
+        started: time.time() when the command began.
+        console: Where progress is shown.
+        on_plan: As for run_job.
+
+    Returns: as run_job.
+    Raises: as run_job; ConfigError also where the run is going on, or finished and given nothing more to do.
+    """
+    config = override_config(run.config(), overrides, RESUME_CHANGES)
+    with run.driven():
+        if run.is_finished() and config == run.config():
+            raise ConfigError(
+                f"{run.path}: the run is finished; to search on, give it more: search.num_trials=N or "
+                "search.time_budget_s=S; for another ensemble: tabularay ensemble"
+            )
+        plan = plan_resumed(run, config)
+        on_plan(plan)
+        run.mend_events()
+        used = run.used_s()
+        run.begin_again(plan.config)
+        return _finish_job(run, plan, started - used, console, read_trials(run.trials))
+
+
+def _finish_job(
+    run: Run, plan: Plan, started: float, console: Console, trials: list[StoredTrial] | None
+) -> dict[str, Any]:
+    """The sweep, and what follows it."""
+    config = plan.config
+    budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
+    sweep = run_sweep(run, plan, budget, console, trials)
     searched = budget.elapsed_s()
-    run = sweep.run
-    result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep)}
+    result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.tally)}
     try:
-        _check_failures(sweep, plan.config)
+        _check_failures(sweep.tally, run, config)
         if not sweep.interrupted:
-            result |= build_model(run, plan.config, budget)
+            result |= build_model(run, config, budget)
     except TrainingError as error:
         run.write_result(result | {"error": str(error)})
         raise
     finally:
         run.log("close")
         warning = sweep.tracking.finish()
-    seconds = {
-        "before_search": sweep.search_began - started,
-        "search": searched + started - sweep.search_began,
-    }
     total = budget.elapsed_s()
-    seconds |= {"ensemble": total - searched, "total": total}
+    seconds = {
+        "before_search": sweep.search_began_s,
+        "search": searched - sweep.search_began_s,
+        "ensemble": total - searched,
+        "total": total,
+    }
     result |= {"tracking": warning or "complete", "seconds": {k: round(v, 1) for k, v in seconds.items()}}
     run.write_result(result)
     return result
@@ -119,32 +162,29 @@ def _metric(config: JobConfig, run: Run) -> Metric:
     return get_metric(config.metric, config.problem_type)
 
 
-def _count(sweep: Sweep) -> dict[str, Any]:
+def _count(tally: Tally) -> dict[str, Any]:
     """Trials by state, and the seconds of a trial that were not fitting."""
-    trials = sweep.trials
-    whole = [s for s in trials if s.state == "completed"]
+    whole = tally.states["completed"]
     return {
-        "n_trials": len(trials),
-        "n_completed": len(whole),
-        "n_stopped": sum(s.state == "stopped" for s in trials),
-        "n_failed": sum(s.state == "failed" for s in trials),
-        "n_workers": len({s.worker for s in trials if s.worker}),
-        "overhead_s_per_trial": sum(s.wall_s - s.fit_s for s in whole) / len(whole) if whole else None,
-        "failures": [_failure(s) for s in trials if s.state == "failed"],
+        "n_trials": tally.n_trials,
+        "n_completed": whole,
+        "n_stopped": tally.states["stopped"],
+        "n_failed": tally.states["failed"],
+        "n_interrupted": tally.states["interrupted"],
+        "n_retries": tally.retries,
+        "n_workers": len(tally.workers),
+        "overhead_s_per_trial": tally.overhead_s / whole if whole else None,
+        "failures": tally.failures,
     }
 
 
-def _failure(state: TrialProgress) -> str:
-    return f"trial {state.number} ({state.family}): {state.reason}"
-
-
-def _check_failures(sweep: Sweep, config: JobConfig) -> None:
-    failed = [s for s in sweep.trials if s.state == "failed"]
-    if failed and len(failed) > config.search.max_failure_share * len(sweep.trials):
+def _check_failures(tally: Tally, run: Run, config: JobConfig) -> None:
+    failed = tally.states["failed"]
+    if tally.failures and failed > config.search.max_failure_share * tally.n_trials:
         raise TrainingError(
-            f"{len(failed)} of {len(sweep.trials)} trials failed, more than "
+            f"{failed} of {tally.n_trials} trials failed, more than "
             f"search.max_failure_share={config.search.max_failure_share:g} allows; first error: "
-            f"{_failure(failed[0])}; full text in {sweep.run.trials}"
+            f"{tally.failures[0]}; full text in {run.trials}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,11 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from models.trials import trial_name, write_trial
+from tuning.disk import DiskBudget
 from tuning.runs import Run
 from tuning.stopping import SweepEnd
+
+SHOWN_FAILURES = 20
 
 
 @dataclass
@@ -22,14 +26,15 @@ class TrialProgress:
 
     Attributes:
         number, family: Which trial.
-        state: running, completed, stopped or failed.
+        state: running, completed, stopped, failed or interrupted.
         score: Mean over its finished folds.
         n_folds: Finished folds.
         worker: Process id of its worker.
         fit_s: Seconds of fitting.
-        spent_s: Seconds from its start to its last result, on its worker.
+        spent_s: Seconds its workers have spent on it.
         wall_s: Seconds from its start to its end, as the driver sees them.
         reason: Why it ended.
+        began: time.time() of its start in this session.
     """
 
     number: int
@@ -45,99 +50,142 @@ class TrialProgress:
     began: float = field(default_factory=time.time)
 
 
+@dataclass
+class Tally:
+    """Trials of a sweep by state, and what a result tells of them.
+
+    Attributes:
+        states: State -> trials that ended so.
+        overhead_s: Seconds of the completed trials that were not fitting.
+        workers: Node and process id of every worker.
+        failures: The first failures, one line each.
+        retries: How often a trial was begun again after its worker died.
+    """
+
+    states: Counter[str] = field(default_factory=Counter)
+    overhead_s: float = 0.0
+    workers: set[tuple[str, int]] = field(default_factory=set)
+    failures: list[str] = field(default_factory=list)
+    retries: int = 0
+
+    def end(self, trial: TrialProgress) -> None:
+        """Count an ended trial."""
+        self.states[trial.state] += 1
+        if trial.state == "completed":
+            self.overhead_s += trial.wall_s - trial.fit_s
+        if trial.state == "failed" and len(self.failures) < SHOWN_FAILURES:
+            self.failures.append(f"trial {trial.number} ({trial.family}): {trial.reason}")
+
+    @property
+    def n_trials(self) -> int:
+        """Trials that ended."""
+        return sum(self.states.values())
+
+
 class Recorder(Callback):
     """Records every start, fold and end of a trial.
 
     Args:
         run: Where to record.
         n_folds: Folds of a complete trial.
-        on_change: Called with all trials after each change.
-        race_reasons: Trial number -> why the fold race stopped it; read when a trial ends.
-        sweep_end: Knows why the sweep ends early; read likewise.
+        on_change: Called with the trial that changed.
+        race_reasons: Trial number -> why the fold race stopped it; taken out when a trial ends.
+        sweep_end: Knows why the sweep ends early.
+        disk: Told of every ended trial.
     """
 
     def __init__(
         self,
         run: Run,
         n_folds: int,
-        on_change: Callable[[dict[int, TrialProgress]], None],
-        race_reasons: Mapping[int, str],
+        on_change: Callable[[TrialProgress], None],
+        race_reasons: dict[int, str],
         sweep_end: SweepEnd,
+        disk: DiskBudget,
     ) -> None:
         self.run = run
         self.n_folds = n_folds
         self.on_change = on_change
         self.race_reasons = race_reasons
         self.sweep_end = sweep_end
-        self.trials: dict[int, TrialProgress] = {}
+        self.disk = disk
+        self.running: dict[int, TrialProgress] = {}
+        self.tally = Tally()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial has a worker."""
-        self._begin(trial.config)
-        self.on_change(self.trials)
+        """A trial has a worker, its first or one that takes over from one that died."""
+        if trial.config["number"] not in self.running:
+            self._begin(trial.config)
 
-    def _begin(self, config: Mapping[str, Any]) -> None:
-        self.trials[config["number"]] = TrialProgress(config["number"], config["family"])
+    def _begin(self, config: Mapping[str, Any]) -> TrialProgress:
+        state = self.running[config["number"]] = TrialProgress(config["number"], config["family"])
         facts = {key: config[key] for key in ("number", "family", "params", "seed", "origin", "why")}
-        write_trial(self._folder(config["number"]), facts | {"state": "running"})
+        write_trial(self._folder(state), facts | {"state": "running", "reason": ""})
         self.run.log("trial", **facts)
+        self.on_change(state)
+        return state
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """A fold is finished."""
-        state = self.trials[trial.config["number"]]
-        if result["n_folds"] == state.n_folds:
-            return
-        state.score, state.n_folds, state.worker = result["score"], result["n_folds"], result["worker"]
-        state.fit_s += result["fit_s"]
-        state.spent_s = result["spent_s"]
-        self.run.log(
-            "fold",
-            number=state.number,
-            fold=state.n_folds - 1,
-            fold_score=result["fold_score"],
-            score=state.score,
-            fit_s=result["fit_s"],
-            total_s=result["total_s"],
-            began=result["began"],
-            worker=result["worker"],
-            node=result["node"],
-            fit_end=result["fit_end"],
-        )
-        self.on_change(self.trials)
+        """Folds are finished; more than one where an earlier worker died before it could say so."""
+        state = self.running[trial.config["number"]]
+        state.reason, state.spent_s = result["error"], result["spent_s"]
+        self.tally.workers.add((result["node"], result["worker"]))
+        for done in result["folds"][state.n_folds :]:
+            state.n_folds += 1
+            state.score, state.worker = result["scores"][state.n_folds - 1], result["worker"]
+            state.fit_s += done["fit_s"]
+            where = {"began": result["began"], "worker": result["worker"], "node": result["node"]}
+            self.run.log("fold", number=state.number, **done, score=state.score, **where)
+            self.on_change(state)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial ended without an error."""
-        state = self.trials[trial.config["number"]]
-        if state.n_folds == self.n_folds:
+        """A trial ended on its worker."""
+        state = self.running[trial.config["number"]]
+        race = self.race_reasons.pop(state.number, "")
+        if state.reason:
+            self._fail(state, state.reason)
+        elif state.n_folds == self.n_folds:
             self._end(state, "completed", "all folds finished")
         else:
-            reason = self.race_reasons.get(state.number) or self.sweep_end.reason or "no time left"
-            self._end(state, "stopped", reason)
+            self._end(state, "stopped", race or self.sweep_end.reason or "no time left")
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker died; its trial goes on with the next fold, on another worker."""
+        self.tally.retries += 1
+        self.run.log("retry", number=trial.config["number"], reason="the worker died")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial failed; its traceback is kept beside its params."""
-        number = trial.config["number"]
-        if number not in self.trials:
-            self._begin(trial.config)
-        text = Path(trial.error_file).read_text("utf-8") if trial.error_file else "the worker died"
-        self._end(self.trials[number], "failed", _last_line(text))
-        (self._folder(number) / "error.txt").write_text(text, "utf-8")
+        """A trial's workers died again and again."""
+        state = self.running.get(trial.config["number"]) or self._begin(trial.config)
+        path = trial.error_file
+        text = Path(path).read_text("utf-8", errors="replace") if path else ""
+        self._fail(state, f"{text}\nits workers died {trial.num_failures} times")
 
-    def close(self, reason: str) -> None:
-        """End the trials that were still running when the sweep was stopped."""
-        for state in self.trials.values():
-            if state.state == "running":
-                self._end(state, "stopped", reason)
+    def close(self, reason: str, *, resumable: bool) -> None:
+        """End the trials that were still running when the sweep was ended.
 
-    def _folder(self, number: int) -> Path:
-        return self.run.trials / trial_name(number, self.trials[number].family)
+        Args:
+            reason: Why it was.
+            resumable: Whether a resumed sweep goes on with them.
+        """
+        for state in list(self.running.values()):
+            self._end(state, "interrupted" if resumable else "stopped", reason)
+
+    def _folder(self, state: TrialProgress) -> Path:
+        return self.run.trials / trial_name(state.number, state.family)
+
+    def _fail(self, state: TrialProgress, text: str) -> None:
+        (self._folder(state) / "error.txt").write_text(text, "utf-8")
+        self._end(state, "failed", _last_line(text))
 
     def _end(self, state: TrialProgress, how: str, reason: str) -> None:
         state.state, state.reason = how, reason
         state.wall_s = time.time() - state.began
-        write_trial(self._folder(state.number), {"state": how, "reason": reason})
+        write_trial(self._folder(state), {"state": how, "reason": reason})
+        del self.running[state.number]
+        self.tally.end(state)
         self.run.log(
             "end",
             number=state.number,
@@ -148,7 +196,9 @@ class Recorder(Callback):
             fit_s=state.fit_s,
             wall_s=state.wall_s,
         )
-        self.on_change(self.trials)
+        if how != "interrupted":
+            self.disk.end(state.number, self._folder(state), state.score, keep=how == "completed")
+        self.on_change(state)
 
 
 def _last_line(text: str) -> str:

@@ -3,7 +3,7 @@
     runs/<run>/
         config.yaml       resolved configuration
         dataset/          encoded table, encoder, folds
-        study.db          Optuna studies, one per family
+        study.log         Optuna's journal, one study per family
         trials/           see models/trials.py
         events.jsonl      what happened, in order; the tracker reads it
         wandb/            W&B files
@@ -26,11 +26,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from configs.load import read_config, save_config
 from configs.schema import JobConfig
 from errors import ConfigError
+from models.trials import trial_name
+
+SESSION_STARTS = ('{"event": "sweep"', '{"event": "resume"')
+LOCK_TRIES = 10
 
 
 class Run:
@@ -49,9 +53,13 @@ class Run:
         self.driver = self.path / "driver.json"
 
     @property
-    def storage_url(self) -> str:
-        """Optuna's storage."""
-        return f"sqlite:///{self.path / 'study.db'}"
+    def journal(self) -> Path:
+        """Optuna's journal."""
+        return self.path / "study.log"
+
+    def trial_path(self, number: int, family: str) -> Path:
+        """Folder of a trial."""
+        return self.trials / trial_name(number, family)
 
     def config(self) -> JobConfig:
         """The resolved configuration."""
@@ -73,18 +81,55 @@ class Run:
     def driven(self) -> Iterator[None]:
         """Hold the run for this process; the lock goes with the process, however it ends.
 
+        The file's time stays as it was until the first beat, so that a resumed run can tell its last sign of life.
+
         Raises: ConfigError: another process holds it.
         """
         with self.driver.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _lock(file):
                 file.seek(0)
-                raise ConfigError(f"{self.path}: already being run by {file.read().strip()}") from None
+                raise ConfigError(f"{self.path}: already being run by {file.read().strip()}")
+            last_beat = self.driver.stat().st_mtime_ns
             file.truncate(0)
             json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}, file)
             file.flush()
+            os.utime(self.driver, ns=(last_beat, last_beat))
             yield
+
+    def beat(self) -> None:
+        """Say that the sweep lives; the time it has used is known from this after a crash."""
+        os.utime(self.driver)
+
+    def used_s(self) -> float:
+        """Seconds of its time that the sweep's sessions have used, up to the last sign of life."""
+        started, last = 0.0, ""
+        with self.events.open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith(SESSION_STARTS) and line.endswith("\n"):
+                    started = json.loads(line)["started"]
+                last = line if line.endswith("\n") else last
+        end = max(json.loads(last)["time"] if last else 0.0, self.driver.stat().st_mtime)
+        return max(0.0, end - started) if started else 0.0
+
+    def is_finished(self) -> bool:
+        """Whether the run ended with a model."""
+        return self.result.is_file() and "model_id" in json.loads(self.result.read_text("utf-8"))
+
+    def begin_again(self, config: JobConfig) -> None:
+        """Make ready for another session: what it will write anew goes, its trials stay.
+
+        Args:
+            config: The configuration it goes on with.
+        """
+        save_config(config, self.path / "config.yaml")
+        for path in (self.journal, self.result):
+            path.unlink(missing_ok=True)
+
+    def mend_events(self) -> None:
+        """Cut off half a line that a killed process left at the end of the events."""
+        with self.events.open("r+b") as file:
+            text = file.read()
+            file.truncate(text.rfind(b"\n") + 1)
 
     def is_driven(self) -> bool:
         """Whether a process, on this machine or on one that shares the folder, is running the sweep."""
@@ -96,6 +141,18 @@ class Run:
         except BlockingIOError:
             return True
         return False
+
+
+def _lock(file: IO[str]) -> bool:
+    """Lock a file for this process; whoever only looks whether it is locked lets go of it at once."""
+    for _attempt in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
 
 
 def create_run(config: JobConfig) -> Run:

@@ -1,7 +1,8 @@
-"""The fold race: which trials are worth another fold."""
+"""Which trials are worth another fold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from configs.schema import SearchConfig
 from tuning.searcher import FamilySearcher
 
 MIN_PEERS = 2
@@ -24,42 +26,61 @@ class FoldRace(FIFOScheduler):
     Args:
         searcher: Knows the scores.
         mode: "max" or "min".
-        n_folds: Folds of a complete trial.
-        reduction_factor: One in this many passes a rung.
+        rungs: Numbers of finished folds at which trials are compared.
+        share: Share of the trials that passes a rung.
 
     Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2.
     """
 
-    def __init__(self, searcher: FamilySearcher, mode: str, n_folds: int, reduction_factor: float) -> None:
+    name = "fold race"
+
+    def __init__(self, searcher: FamilySearcher, mode: str, rungs: Sequence[int], share: float) -> None:
         super().__init__()
         self.searcher = searcher
         self.sign = 1.0 if mode == "max" else -1.0
-        self.reduction_factor = reduction_factor
-        self.rungs = rungs(n_folds, reduction_factor)
+        self.rungs = frozenset(rungs)
+        self.share = share
         self.reasons: dict[int, str] = {}
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or go on, after each fold."""
-        n_done, number = result.get("n_folds", 0), trial.config["number"]
-        if n_done not in self.rungs or trial.config["origin"] == "portfolio":
+        n_done, number = result["n_folds"], trial.config["number"]
+        if n_done not in self.rungs or trial.config["origin"] == "portfolio" or result["error"]:
             return TrialScheduler.CONTINUE
-        peers = self.searcher.rung(number, trial.config["family"], n_done)
+        peers = self.searcher.rung(number, n_done)
         if len(peers) < MIN_PEERS:
             return TrialScheduler.CONTINUE
-        cut = float(np.quantile([self.sign * p for p in peers], 1 - 1 / self.reduction_factor))
+        cut = float(np.quantile([self.sign * p for p in peers], 1 - self.share))
         if self.sign * result["score"] >= cut:
             return TrialScheduler.CONTINUE
         self.reasons[number] = (
-            f"fold race: {result['score']:.5g} after {n_done} of its folds, "
-            f"{self.sign * cut:.5g} needed to be in the best 1/{self.reduction_factor:g} of {len(peers)}"
+            f"{self.name}: {result['score']:.5g} after {n_done} of its folds, "
+            f"{self.sign * cut:.5g} needed to be in the best {self.share:.0%} of {len(peers)}"
         )
         return TrialScheduler.STOP
 
 
-def rungs(n_folds: int, reduction_factor: float) -> set[int]:
+class MedianRule(FoldRace):
+    """Stops a trial whose score after any fold is worse than the median of its family there.
+
+    Source: Golovin et al. 2017, "Google Vizier", section 3.2.2.
+    """
+
+    name = "median rule"
+
+
+def make_scheduler(search: SearchConfig, searcher: FamilySearcher, mode: str, n_folds: int) -> FoldRace:
+    """The scheduler that a configuration names."""
+    if search.scheduler == "median":
+        return MedianRule(searcher, mode, range(1, n_folds), 0.5)
+    rungs = [] if search.scheduler == "none" else halving_rungs(n_folds, search.reduction_factor)
+    return FoldRace(searcher, mode, rungs, 1 / search.reduction_factor)
+
+
+def halving_rungs(n_folds: int, reduction_factor: float) -> list[int]:
     """Numbers of finished folds at which trials are compared: 1, r, r^2, ..., below n_folds."""
-    out, rung = set(), 1.0
+    out, rung = [], 1.0
     while round(rung) < n_folds:
-        out.add(round(rung))
+        out.append(round(rung))
         rung *= reduction_factor
     return out

@@ -1,53 +1,28 @@
-"""Which trial comes next: the portfolio first, then one Optuna study per family."""
+"""Which trial comes next: a Ray Tune searcher over one Optuna study per family."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from configs.schema import ResourcesConfig
 from data.metrics import Metric
-from models.trials import trial_name
+from models.trials import StoredTrial
 from tuning.budget import Budget
+from tuning.choice import CHOICES
+from tuning.ledger import Ledger, Proposal
 from tuning.spaces import FamilySpace
+from tuning.studies import FamilyStudy, Journal
 
-N_STARTUP_TRIALS = 3
 LAG_PER_SLOT = 3
 FIRST_TRIAL_FITS_S = 2.0
 GIVE_UP_AFTER = 3
-
-
-@dataclass
-class Proposal:
-    """A trial as the searcher remembers it.
-
-    Attributes:
-        number: Place in the sweep, from 0.
-        family: Family key.
-        origin: "portfolio" or "tpe".
-        reason: Why it was chosen, for the log.
-        asked: Optuna's trial.
-        spent_s: Seconds its worker has reported so far.
-        scores: Mean score after each finished fold.
-        outcome: None while running; then how Optuna is told.
-        told: Whether Optuna has been told.
-    """
-
-    number: int
-    family: str
-    origin: str
-    reason: str
-    asked: optuna.Trial
-    scores: list[float]
-    spent_s: float = 0.0
-    outcome: TrialState | None = None
-    told: bool = False
+OUTCOMES = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -57,29 +32,40 @@ class SearchSetup:
     Attributes:
         spaces: Family key -> its space.
         metric: What is optimised.
-        storage: Optuna storage URL.
-        study_prefix: Name of the sweep; studies are `<prefix>/<family>`.
+        journal: File of the Optuna journal.
+        run: Name of the sweep; studies are `<run>/<family>`.
         n_folds: Folds of a complete trial.
         seed: Seeds the samplers and the fits.
         num_trials: Largest number of trials; None: as many as the time allows.
         slots: Trials in flight.
+        sampler: Key of studies.SAMPLERS.
+        choice: Key of choice.CHOICES, used under a time budget.
+        resources: Family -> CPUs and GPUs of one trial.
     """
 
     spaces: Mapping[str, FamilySpace]
     metric: Metric
-    storage: str
-    study_prefix: str
+    journal: Path
+    run: str
     n_folds: int
     seed: int
     num_trials: int | None
     slots: int
+    sampler: str = "tpe"
+    choice: str = "time"
+    resources: Mapping[str, ResourcesConfig] = field(default_factory=dict)
+
+    @property
+    def direction(self) -> str:
+        """Optuna's word for the metric's direction."""
+        return "maximize" if self.metric.mode == "max" else "minimize"
 
 
 class FamilySearcher(Searcher):
     """Proposes trials of several families.
 
-    Every family's portfolio runs first, one point of each family in turn. After it, under a time budget the
-    family on which least time was spent is next; without one, the families take turns.
+    Each family's portfolio comes before what its sampler proposes. Under a time budget the families' first points
+    run first, then `setup.choice` says whose turn it is; without one, the families take turns.
 
     Without a time budget the sweep is deterministic: a proposal sees exactly the trials that came at least
     `lag` numbers before it, and waits for them, whatever finished meanwhile.
@@ -87,194 +73,197 @@ class FamilySearcher(Searcher):
     Args:
         setup: What is searched.
         budget: The job's time.
+        gain_of: Called with number and family of a complete trial; says how much it lowered the running ensemble's
+            loss.
     """
 
-    def __init__(self, setup: SearchSetup, budget: Budget) -> None:
+    def __init__(
+        self, setup: SearchSetup, budget: Budget, gain_of: Callable[[int, str], float] = lambda *_trial: 0.0
+    ) -> None:
         super().__init__(metric="score", mode=setup.metric.mode)
-        self.spaces = dict(setup.spaces)
-        self.n_folds = setup.n_folds
-        self.num_trials = setup.num_trials
-        self.slots = setup.slots
-        self.seed = setup.seed
+        self.setup = setup
         self.budget = budget
-        self.proposals: dict[int, Proposal] = {}
-        self._by_ray_id: dict[str, int] = {}
-        self._queue = _interleave(self.spaces)
-        self._whole_search_s: float | None = None
-        self._studies = {
-            family: optuna.create_study(
-                storage=setup.storage,
-                study_name=f"{setup.study_prefix}/{family}",
-                direction="maximize" if setup.metric.mode == "max" else "minimize",
-                sampler=optuna.samplers.TPESampler(seed=setup.seed + i, n_startup_trials=N_STARTUP_TRIALS),
-                load_if_exists=True,
-            )
-            for i, family in enumerate(self.spaces)
+        self.gain_of = gain_of
+        self.ledger = Ledger(tuple(setup.spaces), setup.n_folds)
+        self.choose_family = CHOICES["turns" if budget.total_s is None else setup.choice]
+        self.studies = {
+            family: FamilyStudy(space.space, setup.sampler, setup.seed + i, setup.direction)
+            for i, (family, space) in enumerate(setup.spaces.items())
         }
+        for family, space in setup.spaces.items():
+            for params, scores in space.seen:
+                self.studies[family].add(params, scores)
+        spaces = {family: space.space for family, space in setup.spaces.items()}
+        self.journal = Journal(setup.journal, setup.run, setup.direction, spaces)
+        self._by_ray_id: dict[str, int] = {}
+        self._ray_ids: dict[int, str] = {}
+        self._portfolio = {family: list(space.portfolio) for family, space in setup.spaces.items()}
+        self._again: list[int] = []
+        self._n_seen = 0
+        self._whole_search_s: float | None = None
 
     @property
     def lag(self) -> int | None:
         """How many numbers back a trial must be to be seen by a proposal; None: whatever has finished."""
-        return LAG_PER_SLOT * self.slots if self.budget.total_s is None else None
+        return LAG_PER_SLOT * self.setup.slots if self.budget.total_s is None else None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config, None to be asked again later, or FINISHED."""
-        number = len(self.proposals)
         if self._whole_search_s is None:
             self._whole_search_s = self.budget.left_s()
-        if self.num_trials is not None and number >= self.num_trials:
+        if self._again:
+            return self._start(trial_id, self.ledger.proposals[self._again.pop(0)])
+        number = len(self.ledger)
+        if self.setup.num_trials is not None and number >= self.setup.num_trials:
             return Searcher.FINISHED
-        if self.lag is not None:
-            seen = range(max(0, number - self.lag + 1))
-            if any(self.proposals[n].outcome is None for n in seen):
-                return None
-            for n in seen:
-                self._tell(self.proposals[n])
+        if self.lag is not None and not self._see(number - self.lag):
+            return None
         choice = self._choose()
         if choice is None:
             return Searcher.FINISHED
-        family, point, reason = choice
-        return self._propose(trial_id, number, family, point, reason)
+        family, why = choice
+        return self._start(trial_id, self._propose(number, family, why))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Remember a finished fold."""
-        proposal = self.proposals[self._by_ray_id[trial_id]]
-        if result.get("n_folds", 0) > len(proposal.scores):
-            proposal.scores.append(float(result["score"]))
-            proposal.spent_s = float(result["spent_s"])
+        """Remember finished folds."""
+        self.ledger.progress(self._by_ray_id[trial_id], result["scores"], float(result["spent_s"]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Remember how a trial ended, and tell Optuna when its time has come."""
-        proposal = self.proposals[self._by_ray_id[trial_id]]
-        if result:
+        number = self._by_ray_id[trial_id]
+        if result and "scores" in result:
             self.on_trial_result(trial_id, result)
-        if error:
-            proposal.outcome = TrialState.FAIL
-        elif len(proposal.scores) >= self.n_folds:
-            proposal.outcome = TrialState.COMPLETE
+        if error or (result and result.get("error")):
+            outcome = TrialState.FAIL
         else:
-            proposal.outcome = TrialState.PRUNED
-        if self.lag is None:
-            self._tell(proposal)
+            whole = len(self.ledger.proposals[number].scores) >= self.setup.n_folds
+            outcome = TrialState.COMPLETE if whole else TrialState.PRUNED
+        self._end(number, outcome)
 
-    def rung(self, number: int, family: str, n_folds: int) -> list[float]:
+    def gain(self, number: int) -> float:
+        """How much an ended trial lowered the loss of the running ensemble."""
+        return self.ledger.proposals[number].gain
+
+    def rung(self, number: int, n_folds: int) -> list[float]:
         """Scores at a rung that the trial of this number may be compared with.
 
         Args:
             number: The trial that asks.
-            family: Its family.
             n_folds: Finished folds, from 1.
         """
-        last = number - self.lag if self.lag is not None else len(self.proposals)
-        return [
-            p.scores[n_folds - 1]
-            for p in self.proposals.values()
-            if p.family == family and p.number <= last and p.number != number and len(p.scores) >= n_folds
-        ]
+        last = number - self.lag if self.lag is not None else len(self.ledger)
+        return self.ledger.rung(number, n_folds, last)
+
+    def restore_trials(self, trials: list[StoredTrial]) -> None:
+        """Take in the trials that an earlier session of this sweep left, in the order of their numbers.
+
+        Ended trials count as they ended; the others are proposed again, first of all, under their numbers.
+        """
+        for trial in sorted(trials, key=lambda t: t.number):
+            if self.lag is not None:
+                self._see(trial.number - self.lag)
+            if trial.origin == "portfolio":
+                self._drop_from_portfolio(trial)
+            why = "again: the sweep was ended while it ran" if trial.state == "running" else ""
+            proposal = Proposal(trial.number, trial.family, dict(trial.params), trial.origin, why)
+            self.ledger.add(proposal)
+            self.studies[trial.family].ask(trial.number, trial.params)
+            self.ledger.progress(trial.number, trial.running_means, sum(f.total_s for f in trial.folds))
+            if trial.state in OUTCOMES:
+                self._end(trial.number, OUTCOMES[trial.state])
+            else:
+                self._again.append(trial.number)
 
     def finish(self) -> None:
         """Tell Optuna of every trial that ended, also those no later proposal has seen."""
-        for proposal in self.proposals.values():
-            if proposal.outcome is None:
-                proposal.outcome = TrialState.FAIL
-            self._tell(proposal)
+        self._see(len(self.ledger) - 1, wait=False)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: studies are in Optuna's storage, trials in the run directory."""
+        """Nothing to save: the truth is in the run directory."""
 
     def restore(self, checkpoint_path: str) -> None:
         """See save."""
 
-    def _choose(self) -> tuple[str, dict[str, Any] | None, str] | None:
-        left = self.budget.left_s()
-        while self._queue:
-            family, point = self._queue.pop(0)
-            if left >= FIRST_TRIAL_FITS_S and self._fits(family, left):
-                return family, point, "portfolio: a tuned default of the family"
-        open_families = [
-            family
-            for family, space in self.spaces.items()
-            if self._count(family) < space.size and self._fits(family, left) and self._works(family)
-        ]
-        if not open_families or left < FIRST_TRIAL_FITS_S:
-            return None
-        if self.lag is not None:
-            return min(open_families, key=self._count), None, "turn of the family"
-        family = min(open_families, key=self._spent_s)
-        return family, None, f"least time spent so far: {self._spent_s(family):.1f} s"
+    def _end(self, number: int, outcome: TrialState) -> None:
+        proposal = self.ledger.proposals[number]
+        gain = self.gain_of(number, proposal.family) if outcome is TrialState.COMPLETE else 0.0
+        self.ledger.end(number, outcome, gain)
+        self.journal.add(proposal)
+        if self.lag is None:
+            self._tell(proposal)
+        self._by_ray_id.pop(self._ray_ids.pop(number, ""), None)
 
-    def _propose(
-        self, trial_id: str, number: int, family: str, point: dict[str, Any] | None, reason: str
-    ) -> dict[str, Any]:
-        space, study = self.spaces[family], self._studies[family]
-        if point is not None:
-            study.enqueue_trial(point)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            asked = study.ask(space.space)
-        asked.set_user_attr("trial", trial_name(number, family))
-        origin = "tpe" if point is None else "portfolio"
-        self.proposals[number] = Proposal(number, family, origin, reason, asked, [])
-        self._by_ray_id[trial_id] = number
-        return {
-            "number": number,
-            "family": family,
-            "params": space.fixed | asked.params,
-            "seed": self.seed,
-            "origin": origin,
-            "why": reason,
-            "limit_s": self._limit_s(),
-        }
+    def _see(self, last: int, *, wait: bool = True) -> bool:
+        """Tell Optuna of the trials up to a number; False when one of them is still running."""
+        while self._n_seen <= last:
+            proposal = self.ledger.proposals[self._n_seen]
+            if proposal.outcome is None and wait:
+                return False
+            if proposal.outcome is not None:
+                self._tell(proposal)
+            self._n_seen += 1
+        return True
 
     def _tell(self, proposal: Proposal) -> None:
-        if proposal.told or proposal.outcome is None:
-            return
-        proposal.told = True
-        for fold, value in enumerate(proposal.scores):
-            if np.isfinite(value):
-                proposal.asked.report(value, fold)
-        study = self._studies[proposal.family]
-        if proposal.outcome is TrialState.COMPLETE and np.isfinite(proposal.scores[-1]):
-            study.tell(proposal.asked, proposal.scores[-1])
-        elif proposal.outcome is TrialState.COMPLETE:
-            study.tell(proposal.asked, state=TrialState.FAIL)
-        else:
-            study.tell(proposal.asked, state=proposal.outcome)
+        if not proposal.told and proposal.outcome is not None:
+            proposal.told = True
+            facts = self.ledger.families[proposal.family]
+            facts.n_told += 1
+            facts.n_told_failed += proposal.outcome is TrialState.FAIL
+            self.studies[proposal.family].tell(proposal.number, proposal.scores, proposal.outcome)
+
+    def _choose(self) -> tuple[str, str] | None:
+        left = self.budget.left_s()
+        if left < FIRST_TRIAL_FITS_S:
+            return None
+        families = [f for f in self.setup.spaces if self._is_open(f, left)]
+        fresh = [f for f in families if not self.ledger.families[f].n_proposed]
+        if fresh:
+            return fresh[0], "the family's first"
+        return self.choose_family(families, self.ledger) if families else None
+
+    def _is_open(self, family: str, left_s: float) -> bool:
+        """Whether a family may have another trial: it has points left, fits the time, and does not always fail."""
+        facts, space = self.ledger.families[family], self.setup.spaces[family]
+        fits = facts.whole_min_s is None or facts.whole_min_s <= left_s
+        failed = facts.n_told_failed >= GIVE_UP_AFTER and facts.n_told_failed == facts.n_told
+        return fits and not failed and (bool(self._portfolio[family]) or facts.n_proposed < space.size)
+
+    def _propose(self, number: int, family: str, why: str) -> Proposal:
+        point, origin = None, self.setup.sampler
+        if self._portfolio[family]:
+            point, origin, why = self._portfolio[family].pop(0), "portfolio", f"a tuned default; {why}"
+        asked = self.studies[family].ask(number, point)
+        proposal = Proposal(number, family, self.setup.spaces[family].fixed | asked, origin, why)
+        self.ledger.add(proposal)
+        return proposal
+
+    def _start(self, trial_id: str, proposal: Proposal) -> dict[str, Any]:
+        self._by_ray_id[trial_id], self._ray_ids[proposal.number] = proposal.number, trial_id
+        resources = self.setup.resources.get(proposal.family, ResourcesConfig())
+        return {
+            "number": proposal.number,
+            "family": proposal.family,
+            "params": proposal.params,
+            "seed": self.setup.seed,
+            "origin": proposal.origin,
+            "why": proposal.why,
+            "limit_s": self._limit_s(),
+            "cpus": resources.cpus or 1,
+            "gpus": resources.gpus or 0.0,
+        }
 
     def _limit_s(self) -> float | None:
         """Longest time one trial may take: its family's fair share of what the slots have together."""
         if self.budget.total_s is None or self._whole_search_s is None:
             return None
-        return self._whole_search_s * min(1.0, self.slots / len(self.spaces))
+        return self._whole_search_s * min(1.0, self.setup.slots / len(self.setup.spaces))
 
-    def _count(self, family: str) -> int:
-        return sum(p.family == family for p in self.proposals.values())
-
-    def _spent_s(self, family: str) -> float:
-        """Seconds spent on a family; a trial in flight counts at least as much as a usual one."""
-        usual = float(np.mean(self._whole_s(family) or [0.0]))
-        mine = [p for p in self.proposals.values() if p.family == family]
-        return sum(max(p.spent_s, usual) if p.outcome is None else p.spent_s for p in mine)
-
-    def _whole_s(self, family: str) -> list[float]:
-        """Seconds of a whole trial, from each trial of the family that has finished a fold."""
-        mine = [p for p in self.proposals.values() if p.family == family and p.scores]
-        return [p.spent_s * self.n_folds / len(p.scores) for p in mine]
-
-    def _fits(self, family: str, left_s: float) -> bool:
-        """Whether a whole trial of the family, as long as its shortest so far, ends in time."""
-        whole = self._whole_s(family)
-        return not whole or min(whole) <= left_s
-
-    def _works(self, family: str) -> bool:
-        """Whether a family is worth another try: not when all of its first trials failed."""
-        seen = [p for p in self.proposals.values() if p.family == family and p.told]
-        return len(seen) < GIVE_UP_AFTER or any(p.outcome is not TrialState.FAIL for p in seen)
-
-
-def _interleave(spaces: Mapping[str, FamilySpace]) -> list[tuple[str, dict[str, Any]]]:
-    """Portfolios one point of each family at a time."""
-    longest = max(len(s.portfolio) for s in spaces.values())
-    return [(f, s.portfolio[i]) for i in range(longest) for f, s in spaces.items() if i < len(s.portfolio)]
+    def _drop_from_portfolio(self, trial: StoredTrial) -> None:
+        points = self._portfolio[trial.family]
+        for point in points:
+            if all(trial.params.get(name) == value for name, value in point.items()):
+                points.remove(point)
+                return

@@ -31,12 +31,14 @@ class FamilySpace:
         space: What is searched.
         fixed: Parameters frozen by the user.
         portfolio: Starting points, inside space; at least one.
+        seen: Params and running mean scores of trials of an earlier run on the same table.
     """
 
     family: str
     space: dict[str, BaseDistribution]
     fixed: dict[str, Any]
     portfolio: tuple[dict[str, Any], ...]
+    seen: tuple[tuple[dict[str, Any], tuple[float, ...]], ...] = ()
 
     @property
     def size(self) -> float:
@@ -49,15 +51,16 @@ def check_families(config: JobConfig) -> None:
 
     Raises: ConfigError: unknown, named twice, or given params without being searched.
     """
-    for family in (*config.families, *config.params):
+    for family in (*config.families, *config.params, *config.search.resources):
         check_family(family)
     if len(set(config.families)) != len(config.families):
         raise ConfigError(f"families: named twice; got {', '.join(config.families)}")
-    for family in config.params:
-        if family not in config.families:
-            raise ConfigError(
-                f"params.{family}: the family is not searched; families: {', '.join(config.families)}"
-            )
+    for section, named in (("params", config.params), ("search.resources", config.search.resources)):
+        for family in named:
+            if family not in config.families:
+                raise ConfigError(
+                    f"{section}.{family}: the family is not searched; families: {', '.join(config.families)}"
+                )
 
 
 def family_spaces(config: JobConfig, problem_type: ProblemType) -> dict[str, FamilySpace]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,17 +14,26 @@ from ray import tune
 from rich.console import Console
 
 from tuning.budget import Budget
+from tuning.runs import Run
 
 GRACE_S = 5.0
+HEARTBEAT_S = 1.0
 
 
 class SweepEnd(tune.Stopper):
-    """Ends the sweep on Ctrl-C, or when fits have not ended a while after their deadline."""
+    """Ends the sweep on Ctrl-C or SIGTERM, or when fits have not ended a while after their deadline.
 
-    def __init__(self, budget: Budget) -> None:
+    Args:
+        budget: The job's time.
+        run: Its run, told every second that the sweep lives.
+    """
+
+    def __init__(self, budget: Budget, run: Run) -> None:
         self.budget = budget
+        self.run = run
         self.reason = ""
         self.interrupted = False
+        self._last_beat = 0.0
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Single trials are not stopped here."""
@@ -30,6 +41,10 @@ class SweepEnd(tune.Stopper):
 
     def stop_all(self) -> bool:
         """Whether to end the sweep now."""
+        now = time.monotonic()
+        if now - self._last_beat >= HEARTBEAT_S:
+            self._last_beat = now
+            self.run.beat()
         if self.interrupted:
             self.reason = "interrupted"
         elif self.budget.left_s() < -GRACE_S:
@@ -38,16 +53,23 @@ class SweepEnd(tune.Stopper):
 
     @contextmanager
     def listening(self, console: Console) -> Iterator[None]:
-        """Take the first Ctrl-C as a wish to end cleanly; a second one ends at once."""
+        """Take the first Ctrl-C or SIGTERM as a wish to end cleanly; a second one ends at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-        def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
+        def on_signal(number: int, _frame: FrameType | None) -> None:
             self.interrupted = True
-            signal.signal(signal.SIGINT, before)
-            console.print("Ctrl-C: ending; finished folds are kept. Once more to end at once.")
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            console.print(f"{name}: ending; finished folds are kept. Once more to end at once.")
 
-        before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, on_interrupt)
+        for number in before:
+            signal.signal(number, on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)

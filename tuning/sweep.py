@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(10**9))
+os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import numpy as np
@@ -21,38 +20,44 @@ import optuna
 from ray import tune
 from rich.console import Console
 
-from configs.schema import JobConfig, SearchConfig
+from configs.schema import JobConfig
 from data.dataset import TabularDataset, load_dataset
-from data.metrics import Metric, default_metric, get_metric
+from data.metrics import Metric, default_metric, get_metric, loss
 from ensembles.build import task_of
+from ensembles.running import RunningEnsemble, sample_rows
+from models.trials import StoredTrial, read_oof_rows
 from tuning.budget import Budget
-from tuning.cluster import connected, slots
+from tuning.cluster import connected
+from tuning.controller import run_trials
+from tuning.disk import DiskBudget
 from tuning.display import Display
-from tuning.recorder import Recorder, TrialProgress
-from tuning.runs import Run, create_run
-from tuning.scheduler import FoldRace
+from tuning.folds import SweepData
+from tuning.preflight import check_nodes
+from tuning.recorder import Recorder, Tally
+from tuning.resources import family_resources, request, slots
+from tuning.runs import Run
+from tuning.scheduler import make_scheduler
 from tuning.searcher import FamilySearcher, SearchSetup
 from tuning.spaces import FamilySpace, check_families, family_spaces
 from tuning.stopping import SweepEnd
 from tuning.tracking import TrackingProcess
-from tuning.trainable import FoldTrainable, SweepData
+from tuning.trainable import FoldTrainable
+from tuning.warmstart import warm_points
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A job whose configuration, data and spaces have been checked; nothing has started.
+    """A job whose configuration and data have been checked; nothing has started.
 
     Attributes:
         config: With problem type and metric filled in.
         dataset: The table.
         metric: What is optimised.
-        spaces: What is searched of each family.
     """
 
     config: JobConfig
     dataset: TabularDataset
     metric: Metric
-    spaces: dict[str, FamilySpace]
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,16 @@ class Sweep:
     """A finished sweep.
 
     Attributes:
-        run: Its run directory.
-        trials: Its trials.
-        interrupted: Whether Ctrl-C ended it.
+        tally: Its trials of this session, counted.
+        interrupted: Whether a signal ended it.
         tracking: Its tracking process, still to be finished.
-        search_began: time.time() when the first trial could start.
+        search_began_s: Seconds of the job's time when the first trial could start.
     """
 
-    run: Run
-    trials: tuple[TrialProgress, ...]
+    tally: Tally
     interrupted: bool
     tracking: TrackingProcess
-    search_began: float
+    search_began_s: float
 
 
 def plan_sweep(config: JobConfig) -> Plan:
@@ -82,67 +85,159 @@ def plan_sweep(config: JobConfig) -> Plan:
     check_families(config)
     if config.params:
         family_spaces(config, config.problem_type or "binary")
-    dataset = load_dataset(config.data, config.problem_type, config.seed)
+    return _plan(config, load_dataset(config.data, config.problem_type, config.seed))
+
+
+def plan_resumed(run: Run, config: JobConfig) -> Plan:
+    """The plan of a run that goes on, with the table it has stored.
+
+    Raises: ConfigError, DataError: what is wrong, and where.
+    """
+    check_families(config)
+    return _plan(config, TabularDataset.load(run.dataset))
+
+
+def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
     metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
     resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
-    return Plan(resolved, dataset, metric, family_spaces(resolved, dataset.problem_type))
+    if config.params:
+        family_spaces(resolved, dataset.problem_type)
+    return Plan(resolved, dataset, metric)
 
 
-def run_sweep(plan: Plan, budget: Budget, console: Console) -> Sweep:
+def run_sweep(
+    run: Run, plan: Plan, budget: Budget, console: Console, trials: list[StoredTrial] | None
+) -> Sweep:
     """Run the trials of a plan.
 
     Args:
-        plan: From plan_sweep.
-        budget: The time of the whole command.
+        run: Its run directory.
+        plan: From plan_sweep or plan_resumed.
+        budget: The time of the whole job.
         console: Where progress is shown.
+        trials: Trials that earlier sessions of the run left; None: this is the first.
 
     Returns: the sweep, its run directory complete but for the ensemble.
     """
-    config, dataset = plan.config, plan.dataset
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with connected(config.cluster):
-        n_slots = slots(config.search)
-        run = create_run(config)
-        dataset.save(run.dataset)
-        tracking = TrackingProcess(run, config.tracking)
-        run.log("sweep", **_facts(plan, run, budget, n_slots))
-        tracking.start()
+    config = plan.config
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    tracking = TrackingProcess(run, config.tracking)
+    stopper = SweepEnd(budget, run)
+    with ThreadPoolExecutor(1) as imports, stopper.listening(console):
+        # Importing the families' libraries and starting Ray take seconds each, and Ray's are spent waiting.
+        spaces = imports.submit(family_spaces, config, plan.dataset.problem_type)
+        if trials is None:
+            plan.dataset.save(run.dataset)
+        with connected(config.cluster):
+            n_slots = slots(config)
+            check_nodes(run, config.cluster)
+            run.log("sweep" if trials is None else "resume", **_facts(run, plan, budget, n_slots))
+            tracking.start()
+            search = _Search(run, plan, budget, n_slots, _points(config, plan, spaces))
+            display = Display(console, plan.metric, config.families, budget, config.search.num_trials)
+            recorder = search.recorder(display, stopper)
+            began = budget.elapsed_s()
+            try:
+                with display:
+                    search.restore(trials or [], recorder.tally)
+                    search.run(recorder, stopper)
+            except BaseException:
+                run.log("close")
+                raise
+            finally:
+                recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
+                search.searcher.finish()
+    return Sweep(recorder.tally, stopper.interrupted, tracking, began)
+
+
+class _Search:
+    """The parts of a sweep, wired."""
+
+    def __init__(
+        self, run: Run, plan: Plan, budget: Budget, n_slots: int, spaces: dict[str, FamilySpace]
+    ) -> None:
+        config, dataset = plan.config, plan.dataset
+        self.run_directory, self.plan, self.budget, self.slots = run, plan, budget, n_slots
         setup = SearchSetup(
-            spaces=plan.spaces,
+            spaces=spaces,
             metric=plan.metric,
-            storage=run.storage_url,
-            study_prefix=run.name,
+            journal=run.journal,
+            run=run.name,
             n_folds=dataset.n_folds,
             seed=config.seed,
             num_trials=config.search.num_trials,
             slots=n_slots,
+            sampler=config.search.sampler,
+            choice=config.search.choice,
+            resources=family_resources(config),
         )
-        searcher = FamilySearcher(setup, budget)
-        race = FoldRace(searcher, plan.metric.mode, dataset.n_folds, config.search.reduction_factor)
-        display = Display(console, plan.metric, config.families, budget, config.search.num_trials)
-        stopper = SweepEnd(budget)
-        recorder = Recorder(run, dataset.n_folds, display.update, race.reasons, stopper)
-        options = {
-            "search_alg": searcher,
-            "scheduler": race,
-            "callbacks": [recorder],
-            "stop": stopper,
-            "max_concurrent_trials": n_slots if config.search.max_concurrent else None,
-        }
-        began = time.time()
-        try:
-            with display, stopper.listening(console):
-                _tune(_sweep_data(plan, run, budget), config.search, run, options)
-        except BaseException:
-            run.log("close")
-            raise
-        finally:
-            recorder.close(stopper.reason or "the sweep ended")
-            searcher.finish()
-    return Sweep(run, tuple(recorder.trials.values()), stopper.interrupted, tracking, began)
+        self.rows = sample_rows(np.asarray(dataset.folds), config.seed)
+        y = np.asarray(dataset.y)[self.rows]
+        self.ensemble = RunningEnsemble(y, partial(loss, plan.metric.name))
+        self.on_gain = lambda: None
+        self.searcher = FamilySearcher(setup, budget, self.gain_of)
+        self.disk = DiskBudget(config.search.disk_budget_gb * 1e9, plan.metric.mode, self.searcher.gain)
+        self.scheduler = make_scheduler(config.search, self.searcher, plan.metric.mode, dataset.n_folds)
+
+    def gain_of(self, number: int, family: str) -> float:
+        """Offer a complete trial to the running ensemble."""
+        predictions = read_oof_rows(
+            self.run_directory.trial_path(number, family), np.asarray(self.plan.dataset.folds), self.rows
+        )
+        before = self.ensemble.n_members
+        gain = self.ensemble.add(predictions)
+        if gain > 0 or not before:
+            score = self.plan.metric.from_loss(self.ensemble.loss)
+            self.run_directory.log("ensemble", number=number, score=score, n_members=self.ensemble.n_members)
+            self.on_gain()
+        return gain
+
+    def recorder(self, display: Display, stopper: SweepEnd) -> Recorder:
+        """What records the trials."""
+        self.on_gain = lambda: display.ensemble(
+            self.plan.metric.from_loss(self.ensemble.loss), self.ensemble.n_members
+        )
+        n_folds, reasons = self.plan.dataset.n_folds, self.scheduler.reasons
+        return Recorder(self.run_directory, n_folds, display.update, reasons, stopper, self.disk)
+
+    def restore(self, trials: list[StoredTrial], tally: Tally) -> None:
+        """Take in what earlier sessions left."""
+        self.searcher.restore_trials(trials)
+        for trial in trials:
+            if trial.state not in {"running", "interrupted"}:
+                tally.states[trial.state] += 1
+                self.disk.end(trial.number, trial.path, trial.score, keep=trial.state == "completed")
+
+    def run(self, recorder: Recorder, stopper: SweepEnd) -> None:
+        """Run the trials."""
+        run, dataset = self.run_directory, self.plan.dataset
+        data = SweepData(
+            X=np.asarray(dataset.X),
+            y=np.asarray(dataset.y),
+            folds=np.asarray(dataset.folds),
+            n_folds=dataset.n_folds,
+            split=dataset.split,
+            task=task_of(dataset),
+            metric=self.plan.metric.name,
+            trials=run.trials,
+            search_end=self.budget.search_end,
+        )
+        run_trials(
+            trainable=tune.with_resources(tune.with_parameters(FoldTrainable, data=data), request),
+            searcher=self.searcher,
+            scheduler=self.scheduler,
+            callback=recorder,
+            stopper=stopper,
+            slots=self.slots,
+            logs=run.logs,
+        )
 
 
-def _facts(plan: Plan, run: Run, budget: Budget, n_slots: int) -> dict[str, Any]:
+def _points(config: JobConfig, plan: Plan, spaces: Future[dict[str, FamilySpace]]) -> dict[str, FamilySpace]:
+    return warm_points(config, plan.dataset, plan.metric, spaces.result())
+
+
+def _facts(run: Run, plan: Plan, budget: Budget, n_slots: int) -> dict[str, Any]:
     config, dataset = plan.config, plan.dataset
     return {
         "run": run.name,
@@ -158,37 +253,3 @@ def _facts(plan: Plan, run: Run, budget: Budget, n_slots: int) -> dict[str, Any]
         "num_trials": config.search.num_trials,
         "time_budget_s": config.search.time_budget_s,
     }
-
-
-def _sweep_data(plan: Plan, run: Run, budget: Budget) -> SweepData:
-    dataset, search = plan.dataset, plan.config.search
-    return SweepData(
-        X=np.asarray(dataset.X),
-        y=np.asarray(dataset.y),
-        folds=np.asarray(dataset.folds),
-        n_folds=dataset.n_folds,
-        split=dataset.split,
-        task=task_of(dataset),
-        metric=plan.metric.name,
-        trials=run.trials,
-        search_end=budget.search_end,
-        n_threads=search.cpus_per_trial,
-        gpus=search.gpus_per_trial,
-    )
-
-
-def _tune(data: SweepData, search: SearchConfig, run: Run, options: dict[str, Any]) -> None:
-    """Run Ray Tune; `tune.run`, as a `Tuner` pickles all its parts for a restore that we do not use."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    resources = {"cpu": search.cpus_per_trial, "gpu": search.gpus_per_trial}
-    tune.run(
-        tune.with_resources(tune.with_parameters(FoldTrainable, data=data), resources),
-        name="ray",
-        storage_path=str(run.logs),
-        num_samples=-1,
-        reuse_actors=True,
-        max_failures=0,
-        raise_on_failed_trial=False,
-        verbose=0,
-        **options,
-    )

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from data.splits import Split, assign_folds, assign_holdout
+from errors import DeviceMemoryError
 from models.trials import read_trial, write_trial
 from tests.models.tables import QUICK, make_rows, make_task
-from tuning.trainable import FoldTrainable, SweepData
+from tuning.folds import SweepData
+from tuning.trainable import FoldTrainable
 
 N = 240
+CONFIG = {"number": 0, "seed": 0, "limit_s": None, "cpus": 1, "gpus": 0.0}
 
 
 def run(folder, family, folds, split="time", seconds=None):
@@ -16,15 +19,18 @@ def run(folder, family, folds, split="time", seconds=None):
     X, y = make_rows("regression", N)
     n_folds = int(folds.max()) + 1
     end = None if seconds is None else time.time() + seconds
-    data = SweepData(X, y, folds, n_folds, split, make_task("regression"), "rmse", folder, end, 1, 0.0)
-    config = {"number": 0, "family": family, "params": QUICK[family], "seed": 0, "limit_s": None}
+    data = SweepData(X, y, folds, n_folds, split, make_task("regression"), "rmse", folder, end)
+    config = CONFIG | {"family": family, "params": QUICK[family]}
     trainable = FoldTrainable.__new__(FoldTrainable)
     trainable.setup(config, data)
     results = [trainable.step() for _ in range(n_folds)]
     assert [r["done"] for r in results] == [False] * (n_folds - 1) + [True]
-    facts = config | {"origin": "portfolio", "state": "completed"}
-    write_trial(trainable.path, facts)
-    return X, y, read_trial(trainable.path)
+    facts = {key: config[key] for key in ("number", "family", "params", "seed")} | {
+        "origin": "portfolio",
+        "state": "completed",
+    }
+    write_trial(trainable.job.path, facts)
+    return X, y, read_trial(trainable.job.path)
 
 
 def in_time(n_folds):
@@ -70,3 +76,81 @@ def test_a_deadline_holds_for_the_refit_too(tmp_path):
     _, _, trial = run(tmp_path, "dnn", folds, seconds=4.0)
     assert time.time() - started < 6.0
     assert len(trial.folds) == 3
+
+
+def begin(folder, params, n_folds=4, family="lightgbm", end=None):
+    X, y = make_rows("regression", N)
+    data = SweepData(
+        X, y, np.arange(N) % n_folds, n_folds, "random", make_task("regression"), "rmse", folder, end
+    )
+    trainable = FoldTrainable.__new__(FoldTrainable)
+    trainable.setup(CONFIG | {"family": family, "params": params}, data)
+    return trainable
+
+
+def test_folds_that_a_dead_worker_left_are_not_fitted_again(tmp_path):
+    first = begin(tmp_path, QUICK["lightgbm"])
+    results = [first.step(), first.step()]
+    files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("fold_*/*")}
+    second = begin(tmp_path, QUICK["lightgbm"])
+    third = second.step()
+    assert third["n_folds"] == 3
+    assert third["scores"][:2] == results[1]["scores"]
+    assert [f["fold"] for f in third["folds"]] == [0, 1, 2]
+    assert third["spent_s"] > sum(f["total_s"] for f in results[1]["folds"])
+    assert {p: p.stat().st_mtime_ns for p in files} == files
+    assert second.step()["done"]
+    over = begin(tmp_path, QUICK["lightgbm"]).step()
+    assert over["done"]
+    assert over["n_folds"] == 4
+
+
+def test_half_a_fold_is_fitted_again(tmp_path):
+    begin(tmp_path, QUICK["lightgbm"]).step()
+    torn = tmp_path / "0000-lightgbm" / ".fold_1.new"
+    (torn / "model").mkdir(parents=True)
+    (torn / "fold.json").write_text("{")
+    result = begin(tmp_path, QUICK["lightgbm"]).step()
+    assert result["n_folds"] == 2
+    assert not torn.exists()
+
+
+def test_a_failing_fit_ends_the_trial_with_its_error_and_keeps_the_worker(tmp_path):
+    trainable = begin(tmp_path, {"num_leaves": -5})
+    result = trainable.step()
+    assert result["done"]
+    assert result["n_folds"] == 0
+    assert "num_leaves" in result["error"]
+    trainable.reset_config(CONFIG | {"number": 1, "family": "lightgbm", "params": QUICK["lightgbm"]})
+    assert trainable.step()["n_folds"] == 1
+
+
+def test_what_has_no_time_to_begin_ends_without_a_fold(tmp_path):
+    result = begin(tmp_path, QUICK["lightgbm"], end=time.time() - 1).step()
+    assert result["done"]
+    assert result["n_folds"] == 0
+    assert result["error"] == ""
+
+
+def test_out_of_gpu_memory_is_tried_once_more_with_half_the_batch(tmp_path, monkeypatch):
+    from models.dnn import DNN
+
+    fit, asked = DNN.fit.__func__, []
+
+    def hungry(cls, params, task, fold, context):
+        asked.append(params["batch_size"])
+        if params["batch_size"] > enough:
+            raise DeviceMemoryError("Tried to allocate 8 GiB")
+        return fit(cls, params, task, fold, context)
+
+    monkeypatch.setattr(DNN, "fit", classmethod(hungry))
+    enough = 32
+    trainable = begin(tmp_path, QUICK["dnn"] | {"batch_size": 64}, family="dnn")
+    result = trainable.step()
+    assert result["n_folds"] == 1
+    assert asked == [64, 32]
+    assert "half the batch" in result["folds"][0]["fit_end"]
+    enough = 16
+    failed = trainable.step()
+    assert asked == [64, 32, 64, 32]
+    assert "Tried to allocate" in failed["error"]

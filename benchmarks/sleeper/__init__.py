@@ -1,0 +1,1 @@
+"""A family whose fits only sleep, so that whatever else a sweep takes is its own."""

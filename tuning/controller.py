@@ -1,0 +1,141 @@
+"""Ray Tune's control loop, with workers that are kept, trials that are forgotten, and nothing written.
+
+Ray Tune 2.60 as it comes loses time and memory where trials are short and many: a trial that is waiting for its worker
+to start takes over one that has become free, and its own is thrown away, so that a sweep of short trials never gets
+its second worker; a free worker is stopped when nothing is waiting for one just then; every trial stays in memory and
+has a folder. The overrides below change these four things and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune import Callback, Stopper
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Experiment, Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
+
+FORGET_EVERY = 20
+# How often a trial is begun again after its worker died; the loss of a whole node does not count.
+MAX_DEATHS = 2
+
+
+class SweepController(TuneController):
+    """A TuneController that keeps up to `slots` workers and forgets trials that ended.
+
+    Args:
+        slots: Trials in flight.
+        options: As for TuneController.
+    """
+
+    def __init__(self, slots: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.slots = slots
+        self._max_pending_trials = slots
+
+    def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
+        """A trial whose own worker is starting waits for it; a free one goes to a trial that has none."""
+        if trial in self._trial_to_actor and trial not in self._resetting_trials:
+            return False
+        return super()._maybe_reuse_cached_actor(trial)
+
+    def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
+        """Keep every worker, whether or not a trial is waiting for it now."""
+        key = trial.placement_group_factory
+        room = self._actor_cache._max_num_objects[key]
+        self._actor_cache._max_num_objects[key] = max(room, self.slots)
+        try:
+            return super()._maybe_cache_trial_actor(trial)
+        finally:
+            self._actor_cache._max_num_objects[key] = room
+
+    def _cleanup_cached_actors(self, force_all: bool = False) -> None:
+        """Give free workers up at the end, and when a waiting trial needs their CPUs in another shape."""
+        over = self._search_alg.is_finished() and not self._staged_trials
+        starting = [t for t in self._staged_trials if t not in self._resetting_trials]
+        if force_all or over or starting:
+            super()._cleanup_cached_actors(force_all=True)
+
+    def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
+        """A trial is begun again when its worker died; when the whole node did, that is no failure of the trial."""
+        if isinstance(exception, RayActorError) and "node" in str(exception).lower():
+            trial.max_failures += 1
+        super()._process_trial_failure(trial, exception=exception)
+
+    def stop_trial(self, trial: Trial) -> None:
+        """Stop a trial, and every so often forget those that ended."""
+        super().stop_trial(trial)
+        if len(self._trials) >= self.slots + FORGET_EVERY:
+            self._forget()
+
+    def checkpoint(self, force: bool = False, wait: bool = False) -> None:
+        """Nothing is written: the truth about a sweep is in its run directory."""
+
+    def _forget(self) -> None:
+        for trial in [t for t in self._trials if t.is_finished() and t not in self._trial_to_actor]:
+            for group in (
+                self._stopped_trials,
+                self._failed_trials,
+                self._live_trials,
+                self._trials_to_cache,
+            ):
+                group.discard(trial)
+            self._resources_to_pending_trials[trial.placement_group_factory].discard(trial)
+            self._queued_trial_decisions.pop(trial.trial_id, None)
+            self._cached_trial_decisions.pop(trial.trial_id, None)
+            self._trials.remove(trial)
+
+
+def run_trials(
+    trainable: type[tune.Trainable],
+    searcher: Searcher,
+    scheduler: TrialScheduler,
+    callback: Callback,
+    stopper: Stopper,
+    slots: int,
+    logs: Path,
+) -> None:
+    """Run trials until the searcher has no more or the stopper ends them.
+
+    Args:
+        trainable: Class of the trials.
+        searcher: Proposes them.
+        scheduler: Stops some early.
+        callback: Is told of every start, result and end.
+        stopper: Ends all.
+        slots: Trials in flight.
+        logs: Folder for Ray's own words.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    experiment = Experiment(
+        "ray",
+        trainable,
+        stop=stopper,
+        num_samples=sys.maxsize,
+        storage_path=str(logs),
+        max_failures=MAX_DEATHS,
+        trial_dirname_creator=lambda _trial: "trials",
+    )
+    search = SearchGenerator(ConcurrencyLimiter(searcher, slots))
+    controller = SweepController(
+        slots,
+        search_alg=search,
+        scheduler=scheduler,
+        stopper=stopper,
+        callbacks=[callback],
+        reuse_actors=True,
+        storage=experiment.storage,
+    )
+    search.add_configurations(experiment)
+    controller.setup_experiments([experiment], total_num_samples=sys.maxsize)
+    try:
+        while not controller.is_finished():
+            controller.step()
+    finally:
+        controller.cleanup()
