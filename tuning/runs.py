@@ -125,7 +125,8 @@ def find_run(reference: str, runs: Path) -> Run:
 
     Raises: ConfigError: no such run; names those there are.
     """
-    known = sorted((p.parent for p in runs.glob("*/config.yaml")), key=lambda p: p.stat().st_mtime)
+    configs = sorted(runs.glob("*/config.yaml"), key=lambda p: p.stat().st_mtime)
+    known = [p.parent for p in configs]
     if reference == "latest" and known:
         return Run(known[-1])
     for path in (Path(reference), runs / reference):

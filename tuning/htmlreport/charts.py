@@ -132,7 +132,7 @@ def _ensemble(view: RunView, unit_s: float, end: float) -> Figure:
         "y": [p[1] for p in points],
         "customdata": [p[2] for p in points],
         "line": {"shape": "hv", "color": "$ink", "width": 2},
-        "marker": {"symbol": "star", "size": 9},
+        "marker": {"symbol": "star", "size": [*(5 for _ in points[1:]), 12]},
         "hovertemplate": "ensemble of %{customdata}: %{y:.5g}<extra></extra>",
     }
 
@@ -215,7 +215,13 @@ def timeline(view: RunView) -> Figure | None:
             "barmode": "overlay",
             "bargap": 0.25,
             "xaxis": {"title": {"text": f"time used ({unit})"}, "rangemode": "tozero"},
-            "yaxis": {"autorange": "reversed", "type": "category", "showgrid": False},
+            "yaxis": {
+                "autorange": "reversed",
+                "type": "category",
+                "categoryorder": "array",
+                "categoryarray": list(lanes.values()),
+                "showgrid": False,
+            },
             "hovermode": "closest",
         },
     }

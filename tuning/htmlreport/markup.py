@@ -26,11 +26,13 @@ class Cell:
 
     Attributes:
         content: Text, or Html.
-        sort: What the column is sorted by; default: the text.
+        sort: What the column is sorted by; default: the text. NaN: nothing, but in a column of numbers.
+        kind: CSS class; default: number where sort is given.
     """
 
     content: str
     sort: float | None = None
+    kind: str = ""
 
 
 @dataclass
@@ -78,9 +80,7 @@ def note(text: str) -> Html:
 
 def fold(title: str, content: str, opened: bool = False) -> Html:
     """Content behind a title that is clicked."""
-    return Html(
-        f"<details{' open' if opened else ''}>{tag('summary', title)}\n{_html(content)}\n</details>"
-    )
+    return Html(f"<details{' open' if opened else ''}>{tag('summary', title)}\n{_html(content)}\n</details>")
 
 
 def section(key: str, title: str, *parts: str) -> Html:
@@ -101,8 +101,10 @@ def table(
         sortable: Whether a click on a title sorts.
         key: Its id.
     """
-    heads = "".join(_head(title, sortable) for title in titles)
-    body = "\n".join(f"<tr>{''.join(_cell(i, cell) for i, cell in enumerate(row))}</tr>" for row in rows)
+    listed = list(rows)
+    kinds = [_kind(cell) for cell in listed[0]] if listed else [""] * len(titles)
+    heads = "".join(_head(title, kind, sortable) for title, kind in zip(titles, kinds, strict=True))
+    body = "\n".join(f"<tr>{''.join(_cell(i, cell) for i, cell in enumerate(row))}</tr>" for row in listed)
     marks = (f' id="{key}"' if key else "") + (' class="sortable"' if sortable else "")
     return Html(
         f'<div class="scroll tall" tabindex="0" role="region" aria-label="{escape(caption)}">'
@@ -111,16 +113,20 @@ def table(
     )
 
 
-def _head(title: str, sortable: bool) -> str:
+def _head(title: str, kind: str, sortable: bool) -> str:
     inner = f'<button type="button">{escape(title)}</button>' if sortable else escape(title)
-    return f'<th scope="col">{inner}</th>'
+    return f'<th scope="col"{kind}>{inner}</th>'
+
+
+def _kind(cell: Cell) -> str:
+    kind = cell.kind or ("number" if cell.sort is not None else "")
+    return f' class="{kind}"' if kind else ""
 
 
 def _cell(index: int, cell: Cell) -> str:
     sort = "" if cell.sort is None or math.isnan(cell.sort) else f' data-sort="{cell.sort!r}"'
     name, scope = ("th", ' scope="row"') if index == 0 else ("td", "")
-    kind = ' class="number"' if cell.sort is not None else ""
-    return f"<{name}{scope}{kind}{sort}>{_html(cell.content)}</{name}>"
+    return f"<{name}{scope}{_kind(cell)}{sort}>{_html(cell.content)}</{name}>"
 
 
 def embed_json(value: Any) -> str:

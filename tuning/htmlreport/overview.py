@@ -25,8 +25,13 @@ LARGE = 1000
 def number(value: Any) -> str:
     """A score with as many digits as tell scores apart; a dash where there is none."""
     if value is None or not math.isfinite(value):
-        return "–"
+        return "-"
     return f"{value:,.1f}" if abs(value) >= LARGE else f"{value:.5f}"
+
+
+def count(n: int, noun: str) -> str:
+    """A number of things: 1 trial, 2 trials."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def duration(seconds: float) -> str:
@@ -87,18 +92,26 @@ def _score_cards(view: RunView) -> list[tuple[str, str, str]]:
     if not view.manifest:
         best = view.best()
         if best is None:
-            return [(f"Best trial, {name}", "–", "no trial is complete")]
+            return [(f"Best trial, {name}", "-", "no trial is complete")]
         return [(f"Best trial, {name}", number(best.score), f"{best.name}, out of fold")]
     scores = view.manifest["scores"]
     members = f"out of fold, {len(view.manifest['members'])} of {scores['n_candidates']} complete trials"
     cards = [
         (f"Ensemble, {name}", number(scores["oof"]), members),
-        (f"Best single trial, {name}", number(scores["oof_best_single"]), f"{scores['best_single']}, out of fold"),
+        (
+            f"Best single trial, {name}",
+            number(scores["oof_best_single"]),
+            f"{scores['best_single']}, out of fold",
+        ),
     ]
     test = scores["test"]
     if test and name in test["ensemble"]:
         untuned = test.get("untuned_lightgbm", {}).get(name)
-        beside = "no untuned LightGBM: no time was left" if untuned is None else f"untuned LightGBM: {number(untuned)}"
+        beside = (
+            "no untuned LightGBM: no time was left"
+            if untuned is None
+            else f"untuned LightGBM: {number(untuned)}"
+        )
         cards.append((f"Ensemble on test rows, {name}", number(test["ensemble"][name]), beside))
     return cards
 
@@ -108,7 +121,7 @@ def _time_card(view: RunView) -> tuple[str, str, str]:
     budget = view.config.search.time_budget_s
     detail = "no time budget" if budget is None else f"of a budget of {duration(budget)}: {used / budget:.0%}"
     again = view.history.n_sessions - 1
-    return "Time used", duration(used), detail + (f"; resumed {again} times" if again > 0 else "")
+    return "Time used", duration(used), detail + (f"; resumed {count(again, 'time')}" if again > 0 else "")
 
 
 def _trials_card(view: RunView) -> tuple[str, str, str]:
@@ -123,15 +136,26 @@ def _test(view: RunView) -> Html:
     """Every metric on the withheld rows."""
     test = view.manifest.get("scores", {}).get("test")
     if not test:
-        return note("No test: no rows were withheld (data.test_size, data.test_source).") if view.manifest else Html("")
+        return (
+            note("No test: no rows were withheld (data.test_size, data.test_source).")
+            if view.manifest
+            else Html("")
+        )
     name = view.metric.name
     metrics = [name, *(m for m in test["ensemble"] if m != name)]
     rows = [
-        [Cell(who.replace("_", " ")), *(Cell(number(scores.get(m)), scores.get(m, math.nan)) for m in metrics)]
+        [
+            Cell(who.replace("_", " ")),
+            *(Cell(number(scores.get(m)), scores.get(m, math.nan)) for m in metrics),
+        ]
         for who, scores in test.items()
     ]
     looks = _test_looks(view)
-    caption = "Test rows, withheld until the end" if looks <= 1 else f"Test rows, scored {looks} times: no longer unseen"
+    caption = (
+        "Test rows, withheld until the end"
+        if looks <= 1
+        else f"Test rows, scored {looks} times: no longer unseen"
+    )
     return table(caption, ["", *metrics], rows)
 
 

@@ -19,17 +19,18 @@ from tuning.htmlreport.markup import (
     section,
     tag,
 )
-from tuning.htmlreport.overview import header, number, overview
+from tuning.htmlreport.overview import count, header, number, overview
 from tuning.htmlreport.params import (
     MIN_SCORED,
     importance_figure,
     order_of,
     parallel_figure,
     slice_figures,
+    without_theme,
 )
 from tuning.htmlreport.studies import FamilyStudy, build_study
 from tuning.htmlreport.tables import failures_section, leaderboard_section, members_section
-from tuning.htmlreport.view import RunView, mask_lines
+from tuning.htmlreport.view import RunView, clean_lines
 from tuning.spaces import FamilySpace, family_spaces
 
 HERE = Path(__file__).parent
@@ -70,7 +71,11 @@ def _progress(view: RunView, figures: Figures) -> Html:
     says = (
         f"A point per trial when its last fold ended; open: not complete. Best complete trial: "
         f"{'none' if best is None else f'{best.name}, {number(best.score)}'}."
-        + (f" {hidden} trials far from the best lie outside; double-click shows all." if hidden else "")
+        + (
+            f" Outside, far from the best: {count(hidden, 'trial')}; double-click shows all."
+            if hidden
+            else ""
+        )
     )
     why_not = "No plot: no trial has a score and a time yet."
     return section("progress", CONTENTS["progress"], figures.place(progress(view), says, why_not))
@@ -87,28 +92,34 @@ def _parameters(view: RunView, figures: Figures) -> Html:
     )
     best = view.best()
     parts = [note(says)]
-    for family, space in spaces.items():
-        opened = best.family == family if best else family == view.families[0]
-        parts.append(_family(view, family, space, figures, opened))
+    with without_theme():
+        for family, space in spaces.items():
+            opened = family == (best.family if best else view.families[0])
+            parts.append(_family(view, family, space, figures, opened))
     return section("parameters", CONTENTS["parameters"], *parts)
 
 
 def _family(view: RunView, family: str, space: FamilySpace, figures: Figures, opened: bool) -> Html:
-    study = build_study([t for t in view.trials if t.family == family], space.space, view.metric)
-    title = f"{family}: {len(study.trials)} scored trials, {len(study.searched)} parameters searched"
-    inside = Html(
+    mine = [t for t in view.trials if t.family == family]
+    study = build_study(mine, space.space, view.metric)
+    title = f"{family}: {count(len(mine), 'trial')}, {len(study.trials)} with a score"
+    return Html(
         f'<details class="family"{" open" if opened else ""}><summary>{escape(title)}</summary>'
         f"{_family_plots(view, study, figures, family)}</details>"
     )
-    return inside
 
 
 def _family_plots(view: RunView, study: FamilyStudy, figures: Figures, family: str) -> Html:
-    outside = f"{study.n_outside} trials are left out: the search space no longer holds their values."
+    outside = f"Left out: {count(study.n_outside, 'trial')} whose values the search space does not hold."
+    scores = [t.score for t in study.trials]
+    far = n_outside(scores, score_range(scores, view.metric.mode))
     parts = [note(outside if study.n_outside else "")]
+    parts += [note(f"Far from the best, and outside the plots: {count(far, 'trial')}." if far else "")]
     if len(study.trials) < MIN_SCORED:
-        return join([*parts, note(f"No plots: {len(study.trials)} scored trials, at least {MIN_SCORED} needed.")])
-    importance, why_not = importance_figure(study, view.colours[family])
+        return join(
+            [*parts, note(f"No plots: {len(study.trials)} scored trials, at least {MIN_SCORED} needed.")]
+        )
+    importance, why_not = importance_figure(view, study)
     order = order_of(study, importance)
     first = f"Most important: {', '.join(order[:3])}." if importance else ""
     slices = slice_figures(view, study, order)
@@ -116,7 +127,10 @@ def _family_plots(view: RunView, study: FamilyStudy, figures: Figures, family: s
     parallel = parallel_figure(view, study)
     strong = f"A line per trial of {family}; the stronger its colour, the better its {view.metric.name}."
     parts += [tag("h3", "Importance"), figures.place(importance, first, why_not)]
-    parts += [tag("h3", "Score by parameter"), note("Open: stopped early." if slices else "Nothing is searched.")]
+    parts += [
+        tag("h3", "Score by parameter"),
+        note("Open: stopped early." if slices else "Nothing is searched."),
+    ]
     parts += [tag("div", grid, class_="grid")]
     parts += [tag("h3", "Parallel coordinates")]
     parts += [figures.place(parallel, strong, "No plot: no parameter of this family is searched.")]
@@ -141,23 +155,31 @@ def _timeline(view: RunView, figures: Figures) -> Html:
     workers = list(dict.fromkeys(s.worker for s in sorted(spans, key=lambda s: s.began_s)))
     busy = sum(s.total_s for s in spans)
     whole = max(s.began_s + s.total_s for s in spans) - min(s.began_s for s in spans)
-    share = min(1.0, busy / (whole * len(workers))) if whole else 1.0
-    says = f"A bar per fold, a row per worker. {len(workers)} workers were busy {share:.0%} of the time they could be."
+    slots = view.history.facts.get("slots", len(workers))
+    share = min(1.0, busy / (whole * slots)) if whole else 1.0
+    says = (
+        f"A bar per fold, a row per worker process. Of {count(slots, 'slot')}, {share:.0%} were busy on average, from "
+        "the first fold's start to the last fold's end."
+    )
     names = "; ".join(f"worker {i}: {worker}" for i, worker in enumerate(workers, 1))
     return section("timeline", CONTENTS["timeline"], figures.place(timeline(view), says), note(names))
 
 
 def _configuration(view: RunView) -> Html:
-    text = mask_lines((view.run.path / "config.yaml").read_text("utf-8"))
+    text = clean_lines((view.run.path / "config.yaml").read_text("utf-8"))
     shown = fold("config.yaml", tag("pre", text, tabindex="0"), opened=True)
-    return section("configuration", CONTENTS["configuration"], note("As resolved; secrets are masked."), shown)
+    return section(
+        "configuration", CONTENTS["configuration"], note("As resolved; secrets are masked."), shown
+    )
 
 
 def _document(view: RunView, body: Html, figures: Figures) -> str:
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 - plotly takes a second
 
     style = (HERE / "report.css").read_text("utf-8")
-    scripts = [f"\n{s.replace(chr(13), '')}\n" for s in (get_plotlyjs(), (HERE / "report.js").read_text("utf-8"))]
+    scripts = [
+        f"\n{s.replace(chr(13), '')}\n" for s in (get_plotlyjs(), (HERE / "report.js").read_text("utf-8"))
+    ]
     links = "".join(f'<a href="#{key}">{escape(title)}</a>' for key, title in CONTENTS.items())
     head = {"title": f"{view.config.name}: {view.run.name}", "policy": _policy(scripts)}
     return f"""<!DOCTYPE html>
@@ -171,8 +193,8 @@ def _document(view: RunView, body: Html, figures: Figures) -> str:
 <style>{style}</style>
 </head>
 <body>
-<header>{header(view)}</header>
-<nav aria-label="Sections"><div>{links}<button type="button" id="theme" hidden>Theme</button></div></nav>
+<header><button type="button" id="theme" hidden>Theme</button>{header(view)}</header>
+<nav aria-label="Sections"><div>{links}</div></nav>
 <main>
 <noscript><p class="warning">The figures need JavaScript; the tables do not.</p></noscript>
 {body}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from tuning.htmlreport.charts import Figure, score_range
-from tuning.htmlreport.studies import FamilyStudy, evaluator
+from tuning.htmlreport.studies import FamilyStudy, importances, within
 from tuning.htmlreport.view import RunView
 
 MIN_SCORED = 3
@@ -15,50 +15,59 @@ ROW_PX = 24
 AXIS_PX = 84
 
 
-def importance_figure(family: FamilyStudy, colour: str) -> tuple[Figure | None, str]:
-    """Optuna's importances; without a figure, the sentence says why."""
-    scores = {t.score for t in family.trials}
+def importance_figure(view: RunView, family: FamilyStudy) -> tuple[Figure | None, str]:
+    """Bars of importance, the largest on top; without a figure, the sentence says why."""
     if not family.searched:
         return None, "No importance: no parameter of this family is searched."
     if len(family.trials) < MIN_FOR_IMPORTANCE:
-        return None, f"No importance: {len(family.trials)} scored trials, at least {MIN_FOR_IMPORTANCE} needed."
-    if len(scores) == 1:
+        return (
+            None,
+            f"No importance: {len(family.trials)} scored trials, at least {MIN_FOR_IMPORTANCE} needed.",
+        )
+    if len({t.score for t in family.trials}) == 1:
         return None, "No importance: every trial has the same score."
-    from optuna.visualization import plot_param_importances  # noqa: PLC0415 - plotly takes a second
-
-    figure = _plain(
-        plot_param_importances(family.study, evaluator=evaluator(), params=list(family.searched))
-    )
-    figure["layout"] = {
-        "height": 90 + ROW_PX * len(family.searched),
-        "xaxis": {"range": [0, 1.1], "title": {"text": "share of the explained score"}},
-        "yaxis": {"automargin": True},
+    found = importances(family, _shown(view, family))
+    colour = view.colours[family.trials[0].family]
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(found.values()),
+        "y": list(found),
+        "text": [f"{share:.2f}" for share in found.values()],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "marker": {"color": colour},
+        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+    }
+    layout = {
+        "height": 90 + ROW_PX * len(found),
+        "xaxis": {
+            "range": [0, 1.15 * max(found.values())],
+            "title": {"text": "share of the explained score"},
+        },
+        "yaxis": {"automargin": True, "autorange": "reversed"},
         "showlegend": False,
     }
-    for trace in figure["data"]:
-        trace["marker"] = {"color": colour}
-    return figure, ""
+    return {"data": [bar], "layout": layout}, ""
 
 
 def order_of(family: FamilyStudy, importance: Figure | None) -> list[str]:
     """Searched parameters, the most important first where that is known."""
-    return list(reversed(importance["data"][0]["y"])) if importance else list(family.searched)
+    return list(importance["data"][0]["y"]) if importance else list(family.searched)
 
 
 def slice_figures(view: RunView, family: FamilyStudy, order: Sequence[str]) -> dict[str, Figure]:
     """Optuna's slice of every searched parameter; empty with too few trials."""
     if len(family.trials) < MIN_SCORED:
         return {}
-    from optuna.visualization import plot_slice  # noqa: PLC0415
-
-    shown = score_range((t.score for t in family.trials), view.metric.mode)
+    shown = _shown(view, family)
     figures = {}
     for name in order:
-        figure = _plain(plot_slice(family.study, params=[name], target_name=view.metric.name))
+        figure = _optuna("plot_slice", family, [name], view.metric.name)
         layout = {k: v for k, v in figure["layout"].items() if k in ("xaxis", "yaxis")}
         layout["xaxis"]["title"] = {"text": name}
         layout["yaxis"]["range"] = shown
-        margin = {"l": 56, "r": 12, "t": 8, "b": 56}
+        margin = {"l": 56, "r": 12, "t": 8, "b": 48}
         figure["layout"] = layout | {"height": 230, "margin": margin, "showlegend": False}
         for trace in figure["data"]:
             _mark_trials(trace, family, view.colours[family.trials[0].family])
@@ -83,10 +92,8 @@ def parallel_figure(view: RunView, family: FamilyStudy) -> Figure | None:
     """Optuna's parallel coordinates, a line per trial, strong where the score is good."""
     if len(family.trials) < MIN_SCORED or not family.searched:
         return None
-    from optuna.visualization import plot_parallel_coordinate  # noqa: PLC0415
-
-    study, params = family.study, list(family.searched)
-    figure = _plain(plot_parallel_coordinate(study, params=params, target_name=view.metric.name))
+    near = within(family, _shown(view, family))
+    figure = _optuna("plot_parallel_coordinate", near, family.searched, view.metric.name)
     low_is_good = view.metric.mode == "min"
     for trace in figure["data"]:
         if trace["mode"] == "lines":
@@ -104,7 +111,27 @@ def parallel_figure(view: RunView, family: FamilyStudy) -> Figure | None:
     return figure
 
 
-def _plain(figure: Any) -> Figure:
-    """A plotly figure as plain lists and dicts."""
-    found: Figure = figure.to_dict()
+def _shown(view: RunView, family: FamilyStudy) -> list[float] | None:
+    return score_range((t.score for t in family.trials), view.metric.mode)
+
+
+def _optuna(plot: str, family: FamilyStudy, params: Sequence[str], target_name: str) -> Figure:
+    """A figure of Optuna's as plain lists and dicts."""
+    import optuna.visualization  # noqa: PLC0415 - plotly takes a second
+
+    draw = getattr(optuna.visualization, plot)
+    found: Figure = draw(family.study, params=list(params), target_name=target_name).to_dict()
     return {"data": [dict(trace) for trace in found["data"]], "layout": found["layout"]}
+
+
+@contextmanager
+def without_theme() -> Iterator[None]:
+    """Figures without plotly's own theme: the page has one, and copying plotly's takes most of a figure's time."""
+    import plotly.io  # noqa: PLC0415 - plotly takes a second
+
+    before = plotly.io.templates.default
+    plotly.io.templates.default = None
+    try:
+        yield
+    finally:
+        plotly.io.templates.default = before

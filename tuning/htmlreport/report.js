@@ -39,7 +39,7 @@ function paint(value, colours) {
 function template(colours) {
   const axis = {
     gridcolor: colours.line, linecolor: colours.muted, zerolinecolor: colours.line, tickcolor: colours.muted,
-    automargin: true, title: { font: { size: 13 } }, zeroline: false,
+    automargin: true, title: { font: { size: 13 }, standoff: 8 }, zeroline: false,
   };
   return { layout: {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",

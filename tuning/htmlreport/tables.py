@@ -12,8 +12,8 @@ import numpy as np
 from configs.sources import mask_secrets
 from models.trials import StoredTrial
 from tuning.htmlreport.markup import Cell, Html, fold, join, note, section, table, tag
-from tuning.htmlreport.overview import number
-from tuning.htmlreport.view import RunView, mask_lines
+from tuning.htmlreport.overview import count, number
+from tuning.htmlreport.view import RunView, clean_lines
 from tuning.report import leaderboard
 
 FILTER = (
@@ -29,9 +29,21 @@ def leaderboard_section(view: RunView) -> Html:
     trials = {t.name: t for t in view.trials}
     rows = leaderboard(view.trials, view.metric, view.weights)
     name = view.metric.name
-    titles = ("rank", "trial", name, "spread", "folds", "fit s", "weight", "state", "origin", "params", "reason")
+    titles = (
+        "rank",
+        "trial",
+        name,
+        "spread",
+        "folds",
+        "fit s",
+        "weight",
+        "state",
+        "origin",
+        "params",
+        "reason",
+    )
     body = [_trial_row(view, rank, trials[row["trial"]]) for rank, row in enumerate(rows, 1)]
-    caption = f"{len(body)} trials; {name} is the mean over a trial's folds, spread their standard deviation"
+    caption = f"{count(len(body), 'trial')}; {name} is the mean over a trial's folds, spread their standard deviation"
     return section(
         "leaderboard",
         "Leaderboard",
@@ -48,7 +60,7 @@ def _trial_row(view: RunView, rank: int, trial: StoredTrial) -> list[Cell]:
     state = view.state_of(trial)
     return [
         Cell(str(rank), rank),
-        Cell(join([_swatch(view.colours[trial.family]), trial.name]), None),
+        Cell(join([_swatch(view.colours[trial.family]), trial.name]), kind="name"),
         Cell(number(trial.score), trial.score),
         Cell(number(spread) if math.isfinite(spread) else "", spread),
         Cell(str(len(trial.folds)), len(trial.folds)),
@@ -57,7 +69,7 @@ def _trial_row(view: RunView, rank: int, trial: StoredTrial) -> list[Cell]:
         Cell(tag("span", state, class_=state)),
         Cell(trial.origin),
         Cell(_params(trial)),
-        Cell(mask_secrets(trial.reason)),
+        Cell(mask_secrets(trial.reason), kind="reason"),
     ]
 
 
@@ -67,7 +79,16 @@ def _params(trial: StoredTrial) -> Html:
 
 
 def _families(view: RunView) -> Html:
-    titles = ("family", "trials", "completed", "stopped", "failed", "folds", "fit s", f"best {view.metric.name}")
+    titles = (
+        "family",
+        "trials",
+        "completed",
+        "stopped",
+        "failed",
+        "folds",
+        "fit s",
+        f"best {view.metric.name}",
+    )
     rows = [_family_row(view, family) for family in view.families]
     return table("Families", titles, rows, sortable=True)
 
@@ -79,7 +100,13 @@ def _family_row(view: RunView, family: str) -> list[Cell]:
     scores = [t.score for t in mine if t.state == "completed" and math.isfinite(t.score)]
     best = max(scores, key=lambda s: sign * s, default=math.nan)
     fit_s = sum(t.fit_s for t in mine)
-    numbers = (len(mine), counts["completed"], counts["stopped"], counts["failed"], sum(len(t.folds) for t in mine))
+    numbers = (
+        len(mine),
+        counts["completed"],
+        counts["stopped"],
+        counts["failed"],
+        sum(len(t.folds) for t in mine),
+    )
     return [
         Cell(join([_swatch(view.colours[family]), family])),
         *(Cell(str(n), n) for n in numbers),
@@ -128,7 +155,7 @@ def _failure(trial: StoredTrial) -> Html:
     if len(text) > ERROR_CHARACTERS:
         half = ERROR_CHARACTERS // 2
         text = f"{text[:half]}\n... {len(text) - ERROR_CHARACTERS} characters left out ...\n{text[-half:]}"
-    return fold(f"{trial.name}: {mask_secrets(trial.reason)}", tag("pre", mask_lines(text), tabindex="0"))
+    return fold(f"{trial.name}: {mask_secrets(trial.reason)}", tag("pre", clean_lines(text), tabindex="0"))
 
 
 def _swatch(colour: str) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from tuning.htmlreport.history import History, read_history
 from tuning.report import FAMILY_COLOURS
 from tuning.runs import Run
 
+TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")
 
 
@@ -110,9 +112,9 @@ def read_view(run: Run) -> RunView:
     )
 
 
-def mask_lines(text: str) -> str:
-    """Text of many lines without the secrets of URLs in it, each line for itself."""
-    return "\n".join(mask_secrets(line) for line in text.splitlines())
+def clean_lines(text: str) -> str:
+    """Text of many lines without the secrets of URLs, each line for itself, and without a terminal's colours."""
+    return "\n".join(mask_secrets(TERMINAL_COLOUR.sub("", line)) for line in text.splitlines())
 
 
 def _trials(run: Run, notes: list[str]) -> tuple[StoredTrial, ...]:
