@@ -27,6 +27,8 @@ def importance_figure(view: RunView, family: FamilyStudy) -> tuple[Figure | None
     if len({t.score for t in family.trials}) == 1:
         return None, "No importance: every trial has the same score."
     found = importances(family, _shown(view, family))
+    if not found:
+        return None, "No importance: no parameter is in every trial."
     colour = view.colours[family.trials[0].family]
     bar = {
         "type": "bar",
@@ -53,7 +55,8 @@ def importance_figure(view: RunView, family: FamilyStudy) -> tuple[Figure | None
 
 def order_of(family: FamilyStudy, importance: Figure | None) -> list[str]:
     """Searched parameters, the most important first where that is known."""
-    return list(importance["data"][0]["y"]) if importance else list(family.searched)
+    known = importance["data"][0]["y"] if importance else []
+    return [*known, *(name for name in family.searched if name not in known)]
 
 
 def slice_figures(view: RunView, family: FamilyStudy, order: Sequence[str]) -> dict[str, Figure]:

@@ -81,7 +81,7 @@ def _freeze(trial: StoredTrial, space: Mapping[str, BaseDistribution]) -> Frozen
 
 
 def importances(family: FamilyStudy, shown: Sequence[float] | None) -> dict[str, float]:
-    """How much of the score each searched parameter explains, largest first; sums to 1.
+    """How much of the score each parameter that all trials have explains, largest first; sums to 1.
 
     Args:
         family: At least a few trials of different scores.
@@ -97,9 +97,8 @@ def importances(family: FamilyStudy, shown: Sequence[float] | None) -> dict[str,
 
     evaluator = MeanDecreaseImpurityImportanceEvaluator(n_trees=32, seed=0)
     low, high = shown or (-math.inf, math.inf)
-    return get_param_importances(
-        family.study,
-        evaluator=evaluator,
-        params=list(family.searched),
-        target=lambda t: min(max(t.value or 0.0, low), high),
+    # Without params=: given names out of alphabetical order, Optuna 5.0 credits each with another's importance.
+    found = get_param_importances(
+        family.study, evaluator=evaluator, target=lambda t: min(max(t.value or 0.0, low), high)
     )
+    return {name: float(share) for name, share in found.items()}
