@@ -11,6 +11,7 @@
         figures/          plots
         bundle/           the ensemble
         result.json       leaderboard and scores
+        report.html       all of it to look at; see htmlreport/
         driver.json       the process that runs the sweep, locked while it lives
 
 Whoever resumes or reads a sweep reads it here.

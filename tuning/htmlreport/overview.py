@@ -95,7 +95,8 @@ def _score_cards(view: RunView) -> list[tuple[str, str, str]]:
             return [(f"Best trial, {name}", "-", "no trial is complete")]
         return [(f"Best trial, {name}", number(best.score), f"{best.name}, out of fold")]
     scores = view.manifest["scores"]
-    members = f"out of fold, {len(view.manifest['members'])} of {scores['n_candidates']} complete trials"
+    n_members = len(view.manifest["members"])
+    members = f"out of fold, {count(n_members, 'member')} of {count(scores['n_candidates'], 'candidate')}"
     cards = [
         (f"Ensemble, {name}", number(scores["oof"]), members),
         (
