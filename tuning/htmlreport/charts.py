@@ -55,11 +55,14 @@ def time_unit(seconds: float) -> tuple[float, str]:
     return 1.0, "s"
 
 
+def timed_trials(view: RunView) -> list[StoredTrial]:
+    """Trials with a score and a time at which they got it."""
+    return [t for t in view.trials if t.number in view.history.scored_s and math.isfinite(t.score)]
+
+
 def progress(view: RunView) -> Figure | None:
     """Trials by family over time, the best so far, and the running ensemble; None without a scored trial."""
-    timed = [
-        t for t in view.trials if t.number in view.history.scored_s and math.isfinite(t.score) and t.folds
-    ]
+    timed = timed_trials(view)
     if not timed:
         return None
     unit_s, unit = time_unit(view.history.used_s)
@@ -67,15 +70,15 @@ def progress(view: RunView) -> Figure | None:
     end = max(view.history.used_s / unit_s, *at.values())
     traces = [_points(view, family, timed, at) for family in view.families]
     traces += [_best_so_far(view, timed, at, end), _ensemble(view, unit_s, end)]
+    shown = score_range((t.score for t in timed), view.metric.mode)
+    if shown and traces[-1]["y"]:
+        shown = [min(shown[0], *traces[-1]["y"]), max(shown[1], *traces[-1]["y"])]
     return {
         "data": [t for t in traces if t["x"]],
         "layout": {
             "height": 460,
             "xaxis": {"title": {"text": f"time used ({unit})"}, "rangemode": "tozero"},
-            "yaxis": {
-                "title": {"text": view.metric.name},
-                "range": score_range((t.score for t in timed), view.metric.mode),
-            },
+            "yaxis": {"title": {"text": view.metric.name}, "range": shown},
             "hovermode": "closest",
         },
     }
@@ -87,7 +90,7 @@ def _points(view: RunView, family: str, timed: Sequence[StoredTrial], at: dict[i
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": family,
+        "name": escape(family),
         "x": [at[t.number] for t in mine],
         "y": [t.score for t in mine],
         "customdata": [[escape(t.name), view.state_of(t), len(t.folds)] for t in mine],
@@ -128,6 +131,7 @@ def _ensemble(view: RunView, unit_s: float, end: float) -> Figure:
         "type": "scatter",
         "mode": "lines+markers",
         "name": "ensemble",
+        "cliponaxis": False,
         "x": [p[0] for p in points],
         "y": [p[1] for p in points],
         "customdata": [p[2] for p in points],
@@ -198,7 +202,7 @@ def timeline(view: RunView) -> Figure | None:
         bar = {
             "type": "bar",
             "orientation": "h",
-            "name": key,
+            "name": escape(key),
             "y": [lanes[s.worker] for s in mine],
             "base": [s.began_s / unit_s for s in mine],
             "x": [s.total_s / unit_s for s in mine],

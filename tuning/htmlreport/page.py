@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from errors import ConfigError
-from tuning.htmlreport.charts import losses, n_outside, progress, score_range, timeline
+from tuning.htmlreport.charts import losses, n_outside, progress, score_range, timed_trials, timeline
 from tuning.htmlreport.markup import (
     Figures,
     Html,
@@ -65,7 +65,7 @@ def render(view: RunView) -> str:
 
 
 def _progress(view: RunView, figures: Figures) -> Html:
-    scores = [t.score for t in view.trials]
+    scores = [t.score for t in timed_trials(view)]
     hidden = n_outside(scores, score_range(scores, view.metric.mode))
     best = view.best()
     says = (
@@ -116,9 +116,8 @@ def _family_plots(view: RunView, study: FamilyStudy, figures: Figures, family: s
     parts = [note(outside if study.n_outside else "")]
     parts += [note(f"Far from the best, and outside the plots: {count(far, 'trial')}." if far else "")]
     if len(study.trials) < MIN_SCORED:
-        return join(
-            [*parts, note(f"No plots: {len(study.trials)} scored trials, at least {MIN_SCORED} needed.")]
-        )
+        scored = count(len(study.trials), "scored trial")
+        return join([*parts, note(f"No plots: {scored}, at least {MIN_SCORED} needed.")])
     importance, why_not = importance_figure(view, study)
     order = order_of(study, importance)
     first = f"Most important: {', '.join(order[:3])}." if importance else ""

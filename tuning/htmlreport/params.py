@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 
 from tuning.htmlreport.charts import Figure, score_range
+from tuning.htmlreport.overview import count
 from tuning.htmlreport.studies import FamilyStudy, importances, within
 from tuning.htmlreport.view import RunView
 
@@ -20,10 +22,8 @@ def importance_figure(view: RunView, family: FamilyStudy) -> tuple[Figure | None
     if not family.searched:
         return None, "No importance: no parameter of this family is searched."
     if len(family.trials) < MIN_FOR_IMPORTANCE:
-        return (
-            None,
-            f"No importance: {len(family.trials)} scored trials, at least {MIN_FOR_IMPORTANCE} needed.",
-        )
+        scored = count(len(family.trials), "scored trial")
+        return None, f"No importance: {scored}, at least {MIN_FOR_IMPORTANCE} needed."
     if len({t.score for t in family.trials}) == 1:
         return None, "No importance: every trial has the same score."
     found = importances(family, _shown(view, family))
@@ -87,7 +87,7 @@ def _mark_trials(trace: Figure, family: FamilyStudy, colour: str) -> None:
         "symbol": ["circle" if t.state == "completed" else "circle-open" for t in trials],
         "line": {"width": 1.2},
     }
-    trace["customdata"] = [t.name for t in trials]
+    trace["customdata"] = [escape(t.name) for t in trials]
     trace["hovertemplate"] = "%{customdata}<br>%{x}: %{y:.5g}<extra></extra>"
 
 

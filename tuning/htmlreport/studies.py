@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +22,7 @@ class FamilyStudy:
         study: In memory; its trial i is trials[i].
         trials: Completed and stopped trials with a score. A stopped one counts with the mean of its folds: left
             out, the bad half of the search space would look as if nobody had been there.
-        searched: Parameters with more than one possible value.
+        searched: Parameters with more than one possible value that a trial has.
         n_outside: Trials left out because the search space no longer holds their values.
     """
 
@@ -66,18 +65,18 @@ def within(family: FamilyStudy, shown: Sequence[float] | None) -> FamilyStudy:
     frozen = family.study.get_trials(deepcopy=False)
     study = optuna.create_study(direction=family.study.direction)
     study.add_trials([frozen[i] for i in kept])
-    return replace(family, study=study, trials=tuple(family.trials[i] for i in kept))
+    seen = {name for i in kept for name in frozen[i].params}
+    searched = tuple(name for name in family.searched if name in seen)
+    return replace(family, study=study, trials=tuple(family.trials[i] for i in kept), searched=searched)
 
 
 def _freeze(trial: StoredTrial, space: Mapping[str, BaseDistribution]) -> FrozenTrial | None:
     params = {name: trial.params[name] for name in space if name in trial.params}
     distributions = {name: space[name] for name in params}
-    with warnings.catch_warnings():  # choices that are lists: only a storage on disk minds them
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            return create_trial(params=params, distributions=distributions, value=trial.score)
-        except (TypeError, ValueError):  # a value outside its distribution
-            return None
+    try:
+        return create_trial(params=params, distributions=distributions, value=trial.score)
+    except (TypeError, ValueError):  # a value outside its distribution
+        return None
 
 
 def importances(family: FamilyStudy, shown: Sequence[float] | None) -> dict[str, float]:

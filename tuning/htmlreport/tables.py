@@ -75,7 +75,7 @@ def _trial_row(view: RunView, rank: int, trial: StoredTrial) -> list[Cell]:
 
 def _params(trial: StoredTrial) -> Html:
     lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in trial.params.items()]
-    return fold(f"{len(lines)} params", tag("pre", "\n".join([*lines, f"(seed {trial.seed})"])))
+    return fold(count(len(lines), "param"), tag("pre", "\n".join([*lines, f"(seed {trial.seed})"])))
 
 
 def _families(view: RunView) -> Html:
