@@ -126,7 +126,7 @@ def _ensemble(view: RunView, unit_s: float, end: float) -> Figure:
     points = [(e.at_s / unit_s, e.score, e.n_members) for e in view.history.ensembles]
     if "scores" in view.manifest:
         points.append((end, view.manifest["scores"]["oof"], len(view.manifest["members"])))
-    points = [p for p in points if math.isfinite(p[1])]
+    points = sorted(p for p in points if math.isfinite(p[1]))
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -136,7 +136,12 @@ def _ensemble(view: RunView, unit_s: float, end: float) -> Figure:
         "y": [p[1] for p in points],
         "customdata": [p[2] for p in points],
         "line": {"shape": "hv", "color": "$ink", "width": 2},
-        "marker": {"symbol": "star", "size": [*(5 for _ in points[1:]), 12]},
+        "marker": {
+            "symbol": "star",
+            "size": [*(5 for _ in points[1:]), 12],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
         "hovertemplate": "ensemble of %{customdata}: %{y:.5g}<extra></extra>",
     }
 
