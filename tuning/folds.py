@@ -60,7 +60,7 @@ class FoldJob:
         seed: Seed of fold 0; each fold adds its index.
         n_threads: Threads of a fit.
         gpus: Share of a GPU in [0, 1]; 0 is the CPU.
-        end: time.time() at which its last fold has ended; None: never.
+        end: time.time() at which its last fold should have ended; None: no matter.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class FoldJob:
     end: float | None
 
 
-def fit_fold(data: SweepData, job: FoldJob, fold: int, after_fit_s: float | None) -> FoldRecord:
+def fit_fold(data: SweepData, job: FoldJob, fold: int, last: FoldRecord | None) -> FoldRecord:
     """Fit the next fold of a trial and write it.
 
     Under a time budget the time left is shared evenly by the folds left, so a started trial ends with all its folds.
@@ -82,11 +82,11 @@ def fit_fold(data: SweepData, job: FoldJob, fold: int, after_fit_s: float | None
         data: The sweep's data.
         job: The trial.
         fold: Which fold.
-        after_fit_s: Seconds that predicting, scoring and writing took in its last fold; None: not known.
+        last: The fold before.
     """
     start = time.time()
     last_in_time = data.split == "time" and fold == data.n_folds - 1
-    deadline = _deadline(job.end, data.n_folds - fold + (data.split == "time"), after_fit_s)
+    deadline = _deadline(data, job, data.n_folds - fold + (data.split == "time"), last)
     train, val = training_rows(data.folds, fold, data.split), data.folds == fold
     rows = Fold(data.X[train], data.y[train], data.X[val], data.y[val])
     fit_start = time.time()
@@ -132,7 +132,8 @@ def _fit(data: SweepData, job: FoldJob, rows: Fold, context: FitContext) -> tupl
 
 def _refit(data: SweepData, job: FoldJob, model: Model, fold: Fold) -> Model:
     """The last fold's model on all rows, for as many steps as were best; as it was where the time ends first."""
-    context = _context(job, 0, _deadline(job.end, 1, 0.0))
+    deadline = None if data.search_end is None else time.monotonic() + data.search_end - time.time()
+    context = _context(job, 0, deadline)
     params = job.params | {model.steps_param: model.history.best + 1}
     everything = Fold(data.X, data.y, fold.X_val, fold.y_val)
     refitted, _note = _fit(data, replace(job, params=params), everything, context)
@@ -145,10 +146,16 @@ def _context(job: FoldJob, fold: int, deadline: float | None) -> FitContext:
     )
 
 
-def _deadline(end: float | None, n_fits: int, after_fit_s: float | None) -> float | None:
-    """time.monotonic() at which the next of a number of equal fits has ended, and what follows it too."""
-    if end is None:
+def _deadline(data: SweepData, job: FoldJob, n_fits: int, last: FoldRecord | None) -> float | None:
+    """time.monotonic() at which the next of a number of equal fits has ended, and what follows it too.
+
+    A trial that is late for its own end gets as much time as its last fold took, as far as the search has it left.
+    """
+    if job.end is None or data.search_end is None:
         return None
-    share = max(0.0, end - time.time()) / n_fits
-    after = AFTER_FIT_SHARE * share if after_fit_s is None else min(after_fit_s, 0.5 * share)
+    now = time.time()
+    share, most = (max(0.0, end - now) / n_fits for end in (job.end, data.search_end))
+    if last is not None:
+        share = max(share, min(last.total_s, most))
+    after = AFTER_FIT_SHARE * share if last is None else min(last.total_s - last.fit_s, 0.5 * share)
     return time.monotonic() + share - after

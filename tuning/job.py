@@ -95,10 +95,11 @@ def _finish_job(
             result |= build_model(run, config, budget)
     except TrainingError as error:
         run.write_result(result | {"error": str(error)})
-        raise
-    finally:
         run.log("close")
-        warning = sweep.tracking.finish()
+        sweep.tracking.finish()
+        raise
+    run.log("close")
+    warning = sweep.tracking.finish()
     total = budget.elapsed_s()
     seconds = {
         "before_search": sweep.search_began_s,

@@ -52,17 +52,17 @@ class FoldTrainable(tune.Trainable):
         )
 
     def _end(self, limit_s: float | None) -> float | None:
-        ends = (self.data.search_end, self.started + limit_s if limit_s else None)
-        return min((end for end in ends if end is not None), default=None)
+        end = self.data.search_end
+        return end if end is None or limit_s is None else min(end, self.started + limit_s)
 
     def step(self) -> dict[str, Any]:
         """Fit the next fold; what has no time to begin ends without it."""
         began, fold = time.time(), len(self.records)
-        if fold == self.data.n_folds or (self.job.end is not None and began >= self.job.end):
+        over = self.data.search_end is not None and began >= self.data.search_end
+        if fold == self.data.n_folds or over:
             return self._report(began, done=True)
-        last = self.records[-1] if self.records else None
         try:
-            record = fit_fold(self.data, self.job, fold, last.total_s - last.fit_s if last else None)
+            record = fit_fold(self.data, self.job, fold, self.records[-1] if self.records else None)
         except Exception:  # noqa: BLE001 - whatever a fit raises is this trial's end, and is reported whole
             return self._report(began, done=True, error=traceback.format_exc())
         self.records.append(record)
