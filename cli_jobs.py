@@ -60,7 +60,7 @@ def submit(
     with err.status("Sending"):
         server.submit(job.job_id, job.entrypoint(server.is_here), job.runtime_env())
     if not as_json:
-        print_sent(job.job_id, server.address)
+        print_sent(server, job.job_id)
     if not detach:
         _follow_log(server, job.job_id, sys.stderr if as_json else sys.stdout)
     if as_json:
@@ -76,11 +76,8 @@ def _follow_log(server: JobServer, job_id: str, stream: TextIO) -> None:
             stream.write(text)
             stream.flush()
     except KeyboardInterrupt:
-        err.print(
-            f"{job_id} goes on. See it: tabularay jobs logs {job_id} --follow; stop it: tabularay jobs cancel {job_id}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        see, stop = server.command("logs --follow", job_id), server.command("cancel", job_id)
+        err.print(f"{job_id} goes on. See it: {see}; stop it: {stop}", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
 
 

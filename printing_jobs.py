@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +13,9 @@ from rich.table import Table
 
 from data.messages import percent, show_duration
 from printing import PIPED_WIDTH, number, out
+
+if TYPE_CHECKING:
+    from tuning.jobserver import JobServer
 
 STATE_STYLES = {
     "running": "green",
@@ -185,9 +187,8 @@ def _moment(when: float | None) -> str:
     return "" if when is None else time.strftime("%m-%d %H:%M", time.localtime(when))
 
 
-def print_sent(job_id: str, address: str) -> None:
+def print_sent(server: JobServer, job_id: str) -> None:
     """A job was sent, and how to get back to it."""
-    place = f" --address {shlex.quote(address)}"
-    out.print(f"Sent as [bold]{job_id}[/bold] to {address}", highlight=False)
-    for what in ("logs", "cancel"):
-        out.print(f"  tabularay jobs {what} {job_id}{place}", highlight=False, soft_wrap=True)
+    out.print(f"Sent as [bold]{job_id}[/bold] to {server.address}", highlight=False)
+    for what in ("logs --follow", "cancel"):
+        out.print(f"  {server.command(what, job_id)}", highlight=False, soft_wrap=True)

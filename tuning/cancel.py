@@ -40,7 +40,7 @@ def _cancel_job(job_id: str, address: str | None, no_run: ConfigError) -> str:
         raise ConfigError(f"{no_run}\n{no_job}") from None
     if not stopped:
         raise ConfigError(f"{job_id}: not running; its state is {server.job(job_id)['state']}")
-    return f"{job_id}: asked to end; finished folds are kept. Its log: tabularay jobs logs {job_id}"
+    return f"{job_id}: asked to end; finished folds are kept. Its log: {server.command('logs', job_id)}"
 
 
 def _cancel_run(run: Run, address: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,11 @@ class JobServer:
     def is_here(self) -> bool:
         """Whether it runs on this machine, which then shares its files."""
         return is_this_machine(urlsplit(self.address).hostname or "")
+
+    def command(self, what: str, job_id: str) -> str:
+        """What to type to do something with a job here, with the address where it does not go without."""
+        place = "" if self.address == job_server_address() else f" --address {shlex.quote(self.address)}"
+        return f"tabularay jobs {what} {job_id}{place}"
 
     def submit(self, job_id: str, entrypoint: str, environment: dict[str, Any]) -> None:
         """Send a job.

@@ -53,11 +53,11 @@ class Rate:
         self._began = now if self._began is None else self._began
 
     def add(self, now: float, n: int = 1) -> None:
-        """Count n events at time `now`."""
-        self.begin(now)
-        self._total += n
-        self._times.extend([now] * n)
-        self._drop(now)
+        """Count n events at time `now`, once the clock runs."""
+        if n > 0:
+            self._total += n
+            self._times.extend([now] * n)
+            self._drop(now)
 
     def recent(self, now: float) -> int:
         """Events in the last minute."""

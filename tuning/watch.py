@@ -58,7 +58,7 @@ class EventTail:
 def _parse(line: bytes) -> dict[str, Any] | None:
     """The event of a line; of one torn by a crash and written on by the next session, what came later."""
     try:
-        return json.loads(line)
+        return json.loads(line.decode())
     except ValueError:
         start = line.rfind(b'{"event": ')
         return _parse(line[start:]) if start > 0 else None
