@@ -183,7 +183,7 @@ def _row(details: Any) -> dict[str, Any]:
     start, end = (t / 1000 if t else None for t in (details.start_time, details.end_time))
     return {
         "job": details.submission_id,
-        "state": STATES[details.status.value],
+        "state": "cancelled" if details.driver_exit_code == INTERRUPTED else STATES[details.status.value],
         "started": start,
         "ended": end,
         "exit_code": details.driver_exit_code,

@@ -24,6 +24,7 @@ from tuning.submit import prepare
 
 UP_WITHIN_S = 60
 TABLE = ("data.source=table.csv", "data.target=target", "data.ignore=[id]", "data.n_folds=2", "tracking=none")
+QUICK = "params.lightgbm.num_boost_round=20"
 DATA = ("data.source=sql:postgresql://me@db/crm#churn", "data.target=churned")
 
 
@@ -61,7 +62,7 @@ def free_ports(n):
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """`ray start` on ports of its own, in a session of its own that is killed as a whole."""
-    temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # noqa: S108 - Ray's socket paths must be short
+    temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's socket paths must be short
     names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
@@ -112,7 +113,7 @@ def wait_until_up(head, address, token, log):
 
 
 def test_a_job_is_sent_and_followed_to_its_end(cluster):
-    done = cluster("submit", *TABLE, "families=[lightgbm]", "search.num_trials=2", "name=sent")
+    done = cluster("submit", *TABLE, "families=[lightgbm]", QUICK, "search.num_trials=2", "name=sent")
     lines = done.stdout.splitlines()
     job = lines[0].split()[2]
     assert lines[0] == f"Sent as {job} to {cluster.address}"
@@ -139,7 +140,7 @@ def test_a_job_that_fails_gives_its_exit_code(cluster):
 
 
 def test_a_long_job_outlives_who_follows_it_and_ends_when_cancelled(cluster):
-    options = ("families=[lightgbm]", "search.num_trials=2000", "name=long")
+    options = ("families=[lightgbm]", QUICK, "search.num_trials=2000", "name=long")
     job = json.loads(cluster("submit", *TABLE, *options, "--detach", "--json").stdout)["job"]
     following = subprocess.Popen(
         [sys.executable, "-m", "cli", "jobs", "logs", job, "--follow"],
