@@ -25,8 +25,8 @@ RegistryDir = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
-        help="The cluster's job server, or its Ray address; default: cluster.jobs_address, RAY_ADDRESS, "
-        "else this machine.",
+        help="The cluster's job server, or its Ray address; default: that of the configuration, RAY_ADDRESS, "
+        "or this machine.",
         metavar="http://HOST:8265",
     ),
 ]
