@@ -59,7 +59,7 @@ def print_cluster_jobs(jobs: Sequence[dict[str, Any]], address: str) -> None:
     table = _table(["job", "state", "started", "time", "message"], right=("time",))
     for job in jobs:
         seconds = (job["ended"] or time.time()) - job["started"] if job["started"] else 0.0
-        message = "" if job["state"] in ("running", "finished") else job["message"][:MESSAGE_WIDTH]
+        message = job["message"][:MESSAGE_WIDTH] if job["state"] in ("pending", "failed") else ""
         cells = (job["job"], _moment(job["started"]), show_duration(seconds), message)
         table.add_row(escape(cells[0]), _state(job["state"]), *map(escape, cells[1:]))
     console.print(table)
