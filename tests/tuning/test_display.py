@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from data.metrics import get_metric
+from models.trials import FoldRecord, StoredTrial
 from tuning.budget import Budget
 from tuning.display import Display
 from tuning.recorder import TrialProgress
@@ -98,6 +100,22 @@ def test_trials_of_an_earlier_session_say_nothing_about_speed():
     assert tally.folds.per_s(101.0) == tally.trials.per_s(101.0) == 0.0
     tally.change(1, "lightgbm", "completed", 0.8, 5, 110.0)
     assert tally.folds.per_s(110.0) == tally.trials.per_s(110.0) == 0.1
+
+
+def test_a_resumed_sweep_shows_what_it_has():
+    display = make(num_trials=10)
+    for number, state in enumerate(("completed", "failed", "interrupted", "running")):
+        folds = tuple(FoldRecord(k, 0.5, 1.0, 1.0) for k in range(2))
+        display.restore(StoredTrial(Path(), number, "lightgbm", {}, 0, "tpe", state, "", folds))
+    assert "trials 2 of 10" in "\n".join(shown(display))
+    for number in (2, 3):
+        trial = TrialProgress(number, "lightgbm")
+        display.update(trial)
+        trial.n_folds, trial.score = 3, 0.4
+        display.update(trial)
+    assert display.tally.count("running") == 2
+    assert display.tally.n_folds == 2 * 2 + 2 * 3
+    assert display.tally.folds.recent(time.time()) == 2
 
 
 def test_rates_are_those_of_the_last_minute():

@@ -124,7 +124,7 @@ def test_progress(run):
     trial(run, 4, "lightgbm", (0.99, 0.99), end=None)
     run.log("ensemble", number=0, score=0.85, n_members=1)
     row = RunWatch(run).row()
-    assert row["trials"] == {"running": 1, "completed": 1, "stopped": 1, "failed": 2}
+    assert row["trials"] == {"running": 1, "interrupted": 0, "completed": 1, "stopped": 1, "failed": 2}
     assert row["share"] == 0.4
     assert row["best"] == {"score": pytest.approx(0.8), "number": 0, "family": "lightgbm", "complete": True}
     assert row["ensemble"] == {"score": 0.85, "n_members": 1}
@@ -180,15 +180,27 @@ def test_a_line_torn_by_a_crash_takes_nothing_with_it(run):
     assert watch.tally.count("running") == 0
 
 
-def test_a_resumed_trial_keeps_its_folds(run):
+@pytest.mark.parametrize("end", [None, "interrupted"])
+def test_a_resumed_trial_keeps_its_folds(run, end, capsys):
     begin(run)
-    trial(run, 0, end=None, scores=(0.5, 0.7))
+    trial(run, 0, end=end, scores=(0.5, 0.7))
+    assert RunWatch(run).row()["share"] == 0.0
+    _, text, _ = command(capsys, "show", run.name)
+    assert text.splitlines()[3].split()[:2] == ["family", "unfinished"]
+    assert text.splitlines()[4].split() == ["lightgbm", "1", "(0.60000)"]
     begin(run, "resume")
     run.log("trial", number=0, family="lightgbm", params={}, seed=0, origin="tpe", why="")
     tally = RunWatch(run).tally
-    assert tally.count("running") == 1
+    assert (tally.count("running"), tally.count("interrupted")) == (1, 0)
     assert tally.n_folds == 2
     assert tally.best().score == pytest.approx(0.6)
+
+
+def test_a_lost_run_took_time_until_its_last_sign_of_life(run):
+    begin(run, used_s=20.0)
+    with driver(run):
+        os.utime(run.driver, (time.time() + 40, time.time() + 40))
+    assert RunWatch(run).elapsed_s == pytest.approx(60, abs=2)
 
 
 def test_what_is_built_later_does_not_prolong_a_run(run):
