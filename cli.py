@@ -176,6 +176,42 @@ def ensemble(
 
 
 @app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Run directory, its name, or 'latest'.")],
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: report.html in the run directory.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
+    runs: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Write what a run did, finished or not, as one HTML file that needs no network.
+
+    [bold]Examples[/bold]
+
+      tabularay report latest --open
+
+      tabularay report runs/churn-20260131-120000 --output churn.html
+    """
+    from tuning.runs import find_run
+
+    found = find_run(run, runs)
+    with err.status("Writing the report"):
+        from tuning.htmlreport import write_report
+
+        path = write_report(found, output)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        out.print(str(path), soft_wrap=True, highlight=False, markup=False)
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(path.as_uri()):
+            err.print("No browser could be opened.")
+
+
+@app.command()
 def models(
     name: Annotated[str | None, typer.Argument(help="A model; without it, all are listed.")] = None,
     promote: Annotated[int | None, typer.Option(help="Make this version of NAME the production one.")] = None,

@@ -48,19 +48,18 @@ def sweep(folder: Path, seconds: float, n_trials: int, *overrides: str) -> tuple
         f"search.num_trials={n_trials}",
         "search.scheduler=none",
     ]
-    with (folder / "sweep.err").open("w") as errors:
+    with (folder / "sweep.err").open("w") as errors, (folder / "sweep.json").open("w") as answer:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "tune", *job, *overrides, "--json"],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(folder / "project"), "WANDB_MODE": "offline"},
-            stdout=subprocess.PIPE,
+            stdout=answer,
             stderr=errors,
         )
         memory = watch(process)
-        text = process.communicate()[0]
     if process.returncode:
         raise SystemExit((folder / "sweep.err").read_text())
-    return json.loads(text), memory
+    return json.loads((folder / "sweep.json").read_text("utf-8")), memory
 
 
 def watch(process: subprocess.Popen[bytes]) -> list[float]:

@@ -124,13 +124,15 @@ def test_port_taken(binary_job, refuse):
         (["models", "--rollback"], 2, "NAME"),
         (["ensemble", "nobody"], 2, "'nobody'"),
         (["ensemble", "latest", "search.num_trials=3"], 2, "ensemble"),
+        (["report", "nobody"], 2, "'nobody'"),
+        (["report", "latest", "--output", "no/where.html"], 2, "no/where.html"),
     ],
 )
 def test_mistakes_with_models(binary_job, refuse, arguments, code, expected):
     refuse(*arguments, code=code, expected=expected, folder=binary_job.folder)
 
 
-@pytest.mark.parametrize("command", ["tune", "ensemble", "models", "predict", "serve"])
+@pytest.mark.parametrize("command", ["tune", "ensemble", "report", "models", "predict", "serve"])
 def test_help_shows_an_example(tmp_path, command):
     done = tabularay(command, "--help", cwd=tmp_path)
     assert f"tabularay {command}" in done.stdout.split("Examples")[1]

@@ -8,6 +8,7 @@ from tuning.ledger import FamilyFacts, Ledger
 
 # A trial counts this much less than the one after it, when the gain of a family's next trial is reckoned.
 FADE = 0.7
+RECENT = 20
 
 
 def by_turns(families: Sequence[str], ledger: Ledger) -> tuple[str, str]:
@@ -26,18 +27,25 @@ def by_gain(families: Sequence[str], ledger: Ledger) -> tuple[str, str]:
     known = [f for f in families if ledger.families[f].history]
     if not known:
         return by_turns(families, ledger)
-    rates = {f: gain_rate(ledger.families[f]) for f in known}
+    recent = [gain for f in ledger.families.values() for gain, _s in f.history[-RECENT:]]
+    hope = sum(recent) / len(recent)
+    rates = {f: gain_rate(ledger.families[f], hope) for f in known}
     family = max(known, key=lambda f: rates[f])
     return family, f"expected gain of the ensemble per second: {rates[family]:.3g}"
 
 
-def gain_rate(facts: FamilyFacts) -> float:
-    """Expected gain per second of a family's next trial: recent gains over recent seconds."""
-    gain = seconds = 0.0
-    for past_gain, past_s in facts.history[-20:]:
+def gain_rate(facts: FamilyFacts, hope: float) -> float:
+    """Expected gain per second of a family's next trial: recent gains over recent seconds, faded.
+
+    Args:
+        facts: The family.
+        hope: Gain that is believed in before the family's own trials are looked at, so that none is written off.
+    """
+    gain, seconds = hope, facts.usual_s
+    for past_gain, past_s in facts.history[-RECENT:]:
         gain, seconds = FADE * gain + past_gain, FADE * seconds + past_s
-    in_flight = len(facts.running)
-    return gain / max(seconds, 1e-9) * FADE**in_flight
+    gain, seconds = gain + hope, seconds + facts.usual_s
+    return FADE ** len(facts.running) * gain / max(seconds, 1e-9)
 
 
 CHOICES = {"turns": by_turns, "time": by_time, "gain": by_gain}

@@ -18,6 +18,7 @@ from tuning.runs import cluster_job
 CHECKOUT = Path(__file__).parent.parent
 NOT_SHIPPED = [".git", ".venv", "runs", "registry", "wandb", "tests", "benchmarks", "docs"]
 REACHABLE_WITHIN_S = 5.0
+VITAL = ("gcs_server", "raylet")
 
 
 @contextmanager
@@ -49,6 +50,13 @@ def connected(config: ClusterConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def dead_parts() -> str:
+    """What has died of the Ray that was started for the job; Ray itself waits a minute, and then aborts."""
+    node = ray._private.worker._global_node
+    dead = [kind for kind, _process in node.dead_processes() if kind in VITAL] if node is not None else []
+    return ", ".join(dead)
 
 
 def _check_reachable(address: str) -> None:

@@ -41,7 +41,9 @@ class SweepController(TuneController):
 
     def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
         """A trial whose own worker is starting waits for it; a free one goes to a trial that has none."""
-        if trial in self._trial_to_actor and trial not in self._resetting_trials:
+        own = self._trial_to_actor.get(trial)
+        starting = self._actor_manager._live_actors_to_ray_actors_resources
+        if own is not None and own in starting and trial not in self._resetting_trials:
             return False
         return super()._maybe_reuse_cached_actor(trial)
 
@@ -56,11 +58,17 @@ class SweepController(TuneController):
             self._actor_cache._max_num_objects[key] = room
 
     def _cleanup_cached_actors(self, force_all: bool = False) -> None:
-        """Give free workers up at the end, and when a waiting trial needs their CPUs in another shape."""
+        """Give free workers up at the end, and where a waiting trial needs their CPUs in another shape."""
         over = self._search_alg.is_finished() and not self._staged_trials
-        starting = [t for t in self._staged_trials if t not in self._resetting_trials]
-        if force_all or over or starting:
-            super()._cleanup_cached_actors(force_all=True)
+        wanted = {t.placement_group_factory for t in self._staged_trials if t not in self._resetting_trials}
+        kept = self._actor_cache._max_num_objects
+        before = dict(kept)
+        for key in self._actor_cache._cached_objects:
+            kept[key] = self.slots if not wanted or key in wanted else 0
+        try:
+            super()._cleanup_cached_actors(force_all=force_all or over)
+        finally:
+            self._actor_cache._max_num_objects = type(kept)(before)
 
     def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
         """A trial is begun again when its worker died; when the whole node did, that is no failure of the trial."""
@@ -134,8 +142,6 @@ def run_trials(
     )
     search.add_configurations(experiment)
     controller.setup_experiments([experiment], total_num_samples=sys.maxsize)
-    try:
-        while not controller.is_finished():
-            controller.step()
-    finally:
-        controller.cleanup()
+    while not controller.is_finished():
+        controller.step()
+    controller.cleanup()

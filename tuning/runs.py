@@ -11,6 +11,7 @@
         figures/          plots
         bundle/           the ensemble
         result.json       leaderboard and scores
+        report.html       all of it to look at; see htmlreport/
         driver.json       the process that runs the sweep, locked while it lives
 
 Whoever resumes or reads a sweep reads it here.
@@ -194,7 +195,8 @@ def find_run(reference: str, runs: Path) -> Run:
 
     Raises: ConfigError: no such run; names those there are.
     """
-    known = sorted((p.parent for p in runs.glob("*/config.yaml")), key=lambda p: p.stat().st_mtime)
+    configs = sorted(runs.glob("*/config.yaml"), key=lambda p: p.stat().st_mtime)
+    known = [p.parent for p in configs]
     if reference == "latest" and known:
         return Run(known[-1])
     for path in (Path(reference), runs / reference):

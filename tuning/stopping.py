@@ -13,7 +13,9 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
+from errors import TrainingError
 from tuning.budget import Budget
+from tuning.cluster import dead_parts
 from tuning.runs import Run
 
 GRACE_S = 5.0
@@ -40,11 +42,19 @@ class SweepEnd(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Whether to end the sweep now."""
+        """Whether to end the sweep now.
+
+        Raises: TrainingError: Ray died.
+        """
         now = time.monotonic()
         if now - self._last_beat >= HEARTBEAT_S:
             self._last_beat = now
             self.run.beat()
+            if dead := dead_parts():
+                raise TrainingError(
+                    f"Ray died ({dead}); nothing that was finished is lost, go on with: "
+                    f"tabularay tune --resume {self.run.path}"
+                )
         if self.interrupted:
             self.reason = "interrupted"
         elif self.budget.left_s() < -GRACE_S:

@@ -141,12 +141,12 @@ def run_sweep(
                 with display:
                     search.restore(trials or [], recorder.tally)
                     search.run(recorder, stopper)
-            except BaseException:
+            except BaseException as error:
+                recorder.close(str(error), resumable=True)
                 run.log("close")
                 raise
-            finally:
-                recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
-                search.searcher.finish()
+            recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
+            search.searcher.finish()
     return Sweep(recorder.tally, stopper.interrupted, tracking, began)
 
 
