@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+import cli_jobs
 from errors import ConfigError, TabularayError
+from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
 from printing import (
     err,
     out,
@@ -34,21 +36,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Configuration: key=value, or group=preset.", metavar="KEY=VALUE"),
-]
-ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="Folder with presets of your own.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-RunsDir = Annotated[
-    Path, typer.Option("--runs", envvar=["TABULARAY_RUNS", "RUNS"], help="Folder of the run directories.")
-]
-RegistryDir = Annotated[
-    Path,
-    typer.Option(
-        "--registry", envvar=["TABULARAY_REGISTRY", "REGISTRY"], help="Folder of the registered models."
-    ),
-]
 
 EXAMPLE_TUNE = """
 Search, build the ensemble, register it.
@@ -162,7 +149,7 @@ def tune(
 
 @app.command()
 def ensemble(
-    run: Annotated[str, typer.Argument(help="Run directory, its name, or 'latest'.")],
+    run: RunReference,
     overrides: Overrides = None,
     runs: RunsDir = Path("runs"),
     as_json: AsJson = False,
@@ -338,6 +325,10 @@ def serve(
             out.print(f"Serving [bold]{model_id}[/bold] at {url}   (docs: {url}/docs, stop: Ctrl-C)")
 
     serve_forever(model, registry, config, ready)
+
+
+app.command(help=cli_jobs.EXAMPLE_SUBMIT)(cli_jobs.submit)
+app.add_typer(cli_jobs.app, name="jobs")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data.messages import percent, show_number
+from data.messages import show_score as number
 
 if TYPE_CHECKING:
     from data.dataset import TabularDataset
@@ -30,12 +31,6 @@ PIPED_WIDTH = 10_000
 WIDE = 130
 SHOWN_VALUES = 3
 VALUE_WIDTH = 24
-LARGE = 1000
-
-
-def number(value: float) -> str:
-    """A score with as many digits as tell scores apart."""
-    return f"{value:,.1f}" if abs(value) >= LARGE else f"{value:.5f}"
 
 
 def print_error(error: Exception) -> None:

@@ -171,11 +171,13 @@ class ClusterConfig(Section):
 
     Attributes:
         address: Ray address of a running cluster, or None for one started on this machine and stopped after.
+        jobs_address: URL of the cluster's job server, for `submit`; default: port 8265 of the host in address.
         num_cpus: CPUs used on this machine; default: all this process may use.
         num_gpus: GPUs used on this machine; default: those Ray finds.
     """
 
     address: str | None = None
+    jobs_address: str | None = None
     num_cpus: int | None = Field(None, ge=1)
     num_gpus: int | None = Field(None, ge=0)
 

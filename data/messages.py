@@ -41,6 +41,18 @@ def show_number(value: float) -> str:
     return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"  # noqa: PLR2004
 
 
+def show_score(value: float) -> str:
+    """A score with as many digits as tell scores apart."""
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.5f}"  # noqa: PLR2004
+
+
+def show_duration(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any: 2:05, 1:00:00."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """A hint naming the option nearest to `name`, case and outer spaces aside; empty where none is near."""
     by_folded = {option.strip().casefold(): option for option in options}

@@ -13,6 +13,7 @@ import ray
 
 from configs.schema import ClusterConfig
 from errors import ConfigError
+from tuning.runs import cluster_job
 
 CHECKOUT = Path(__file__).parent.parent
 NOT_SHIPPED = [".git", ".venv", "runs", "registry", "wandb", "tests", "benchmarks", "docs"]
@@ -40,8 +41,9 @@ def connected(config: ClusterConfig) -> Iterator[None]:
             n_cpus = config.num_cpus or len(os.sched_getaffinity(0))
             ray.init(address="local", num_cpus=n_cpus, num_gpus=config.num_gpus, **quiet)
         else:
-            environment = {"working_dir": str(CHECKOUT), "excludes": NOT_SHIPPED}
-            ray.init(address=config.address, runtime_env=environment, **quiet)
+            # To a job that was sent the checkout came with it, and Ray refuses a second one.
+            checkout = {"working_dir": str(CHECKOUT), "excludes": NOT_SHIPPED}
+            ray.init(address=config.address, runtime_env=None if cluster_job() else checkout, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"cluster.address={config.address}: cannot connect to Ray: {error}") from None
     try:

@@ -92,7 +92,13 @@ class Run:
                 raise ConfigError(f"{self.path}: already being run by {file.read().strip()}")
             last_beat = self.driver.stat().st_mtime_ns
             file.truncate(0)
-            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}, file)
+            who = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": time.time(),
+                "job": cluster_job(),
+            }
+            json.dump(who, file)
             file.flush()
             os.utime(self.driver, ns=(last_beat, last_beat))
             yield
@@ -154,6 +160,12 @@ def _lock(file: IO[str]) -> bool:
         else:
             return True
     return False
+
+
+def cluster_job() -> str | None:
+    """Name of the Ray job that this process is, if it is one."""
+    config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    return config.get("metadata", {}).get("job_submission_id")
 
 
 def create_run(config: JobConfig) -> Run:

@@ -1,0 +1,33 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Configuration: key=value, or group=preset.", metavar="KEY=VALUE"),
+]
+ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="Folder with presets of your own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RunsDir = Annotated[
+    Path, typer.Option("--runs", envvar=["TABULARAY_RUNS", "RUNS"], help="Folder of the run directories.")
+]
+RegistryDir = Annotated[
+    Path,
+    typer.Option(
+        "--registry", envvar=["TABULARAY_REGISTRY", "REGISTRY"], help="Folder of the registered models."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The cluster's job server, or its Ray address; default: that of the configuration, RAY_ADDRESS, "
+        "or this machine.",
+        metavar="http://HOST:8265",
+    ),
+]
+RunReference = Annotated[str, typer.Argument(help="Run directory, its name, or 'latest'.")]
