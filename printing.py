@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import HORIZONTALS
@@ -88,8 +89,9 @@ def print_interrupted(result: dict[str, Any]) -> None:
     out.print(
         f"Interrupted: {result['n_completed']} of {result['n_trials']} trials are complete in {result['run']}"
     )
+    out.print(f"Go on with it: tabularay tune --resume {result['run']}", highlight=False)
     if result["n_completed"]:
-        out.print(f"Build a model from them: tabularay ensemble {result['run']}", highlight=False)
+        out.print(f"Build a model from what there is: tabularay ensemble {result['run']}", highlight=False)
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -126,7 +128,11 @@ def print_result(result: dict[str, Any]) -> None:
         out.print(f"[yellow]{escape(result['tracking'])}[/yellow]")
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
     name = result["model_id"].partition(":")[0]
-    out.print(f"Next: tabularay predict {name} --input FILE    tabularay serve {name}", highlight=False)
+    out.print(
+        f"Next: tabularay report {Path(result['run']).name}    tabularay predict {name} --input FILE    "
+        f"tabularay serve {name}",
+        highlight=False,
+    )
 
 
 def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> None:

@@ -1,9 +1,10 @@
 """Is a time budget kept, and does a larger one help? Whole commands, on different tables.
 
-    python -m benchmarks.budget FILE:TARGET=20,60 FILE:TARGET=20,40,80
+python -m benchmarks.budget FILE:TARGET=20,60 FILE:TARGET=20,40,80
 
-Printed per command: seconds of wall clock as the shell sees them, the overshoot and what is allowed (the larger of 5 % and
-10 s), and the ensemble's out-of-fold score, which should not get worse with the budget. Ends with 1 if a budget is broken.
+Printed per command: seconds of wall clock as the shell sees them, the overshoot and what is allowed (the larger of
+5 % and 10 s), and the ensemble's out-of-fold score, which should not get worse with the budget. Ends with 1 if a
+budget is broken.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ def main() -> None:
             score, sign = answer["scores"]["oof"], 1 if METRICS[answer["metric"]].mode == "min" else -1
             worse = bool(losses) and sign * score > min(losses)
             losses.append(sign * score)
-            n_all, n_broken, n_worse = n_all + 1, n_broken + (wall - budget > allowed), n_worse + worse
+            n_all, n_worse = n_all + 1, n_worse + worse
+            n_broken += wall - budget > allowed
             print(
-                f"{Path(source).name:32s} {budget:5.0f} s  took {wall:6.1f} s ({wall - budget:+5.1f}, allowed +{allowed:.0f})"
+                f"{Path(source).name:32s} {budget:5.0f} s  took {wall:6.1f} s "
+                f"({wall - budget:+5.1f}, allowed +{allowed:.0f})"
                 f"  {answer['n_completed']:3d} of {answer['n_trials']:3d} trials complete"
                 f"  {answer['metric']} {score:.5g}{'  worse than with less time' if worse else ''}",
                 flush=True,

@@ -1,9 +1,9 @@
 """Which rule for the next family, and which scheduler, makes the best ensemble in equal time?
 
-    python -m benchmarks.search --seconds 120 FILE:TARGET FILE:TARGET FILE:TARGET
+python -m benchmarks.search --seconds 120 FILE:TARGET FILE:TARGET FILE:TARGET
 
-Whole commands with a fifth of the rows withheld; printed are the ensemble's out-of-fold score and its score on the withheld rows,
-for each rule of `search.choice` with the race, and for the other schedulers with the default rule.
+Whole commands with a fifth of the rows withheld; printed are the ensemble's out-of-fold score and its score on the
+withheld rows, for each rule of `search.choice` with the race, and for the other schedulers with the default rule.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def main() -> None:
                 print(
                     f"{Path(source).name:32s} seed {seed}  {contender:26s} {metric}: out of fold {scores['oof']:.6g}, "
                     f"withheld rows {scores['test']['ensemble'][metric]:.6g}  "
-                    f"({answer['n_completed']} of {answer['n_trials']} trials complete, members of {len(families)} families)",
+                    f"({answer['n_completed']} of {answer['n_trials']} trials complete, "
+                    f"members of {len(families)} families)",
                     flush=True,
                 )
 

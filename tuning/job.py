@@ -18,7 +18,7 @@ from errors import ConfigError, TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
 from tuning.budget import Budget
-from tuning.recorder import Tally
+from tuning.recorder import Totals
 from tuning.report import leaderboard, write_figures
 from tuning.runs import Run, create_run
 from tuning.sweep import Plan, plan_resumed, plan_sweep, run_sweep
@@ -88,9 +88,9 @@ def _finish_job(
     budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
     sweep = run_sweep(run, plan, budget, console, trials)
     searched = budget.elapsed_s()
-    result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.tally)}
+    result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.totals)}
     try:
-        _check_failures(sweep.tally, run, config)
+        _check_failures(sweep.totals, run, config)
         if not sweep.interrupted:
             result |= build_model(run, config, budget)
     except TrainingError as error:
@@ -163,29 +163,29 @@ def _metric(config: JobConfig, run: Run) -> Metric:
     return get_metric(config.metric, config.problem_type)
 
 
-def _count(tally: Tally) -> dict[str, Any]:
+def _count(totals: Totals) -> dict[str, Any]:
     """Trials by state, and the seconds of a trial that were not fitting."""
-    whole = tally.states["completed"]
+    whole = totals.states["completed"]
     return {
-        "n_trials": tally.n_trials,
+        "n_trials": totals.n_trials,
         "n_completed": whole,
-        "n_stopped": tally.states["stopped"],
-        "n_failed": tally.states["failed"],
-        "n_interrupted": tally.states["interrupted"],
-        "n_retries": tally.retries,
-        "n_workers": len(tally.workers),
-        "overhead_s_per_trial": tally.overhead_s / whole if whole else None,
-        "failures": tally.failures,
+        "n_stopped": totals.states["stopped"],
+        "n_failed": totals.states["failed"],
+        "n_interrupted": totals.states["interrupted"],
+        "n_retries": totals.retries,
+        "n_workers": len(totals.workers),
+        "overhead_s_per_trial": totals.overhead_s / whole if whole else None,
+        "failures": totals.failures,
     }
 
 
-def _check_failures(tally: Tally, run: Run, config: JobConfig) -> None:
-    failed = tally.states["failed"]
-    if tally.failures and failed > config.search.max_failure_share * tally.n_trials:
+def _check_failures(totals: Totals, run: Run, config: JobConfig) -> None:
+    failed = totals.states["failed"]
+    if totals.failures and failed > config.search.max_failure_share * totals.n_trials:
         raise TrainingError(
-            f"{failed} of {tally.n_trials} trials failed, more than "
+            f"{failed} of {totals.n_trials} trials failed, more than "
             f"search.max_failure_share={config.search.max_failure_share:g} allows; first error: "
-            f"{tally.failures[0]}; full text in {run.trials}"
+            f"{totals.failures[0]}; full text in {run.trials}"
         )
 
 

@@ -51,7 +51,7 @@ class TrialProgress:
 
 
 @dataclass
-class Tally:
+class Totals:
     """Trials of a sweep by state, and what a result tells of them.
 
     Attributes:
@@ -110,7 +110,7 @@ class Recorder(Callback):
         self.sweep_end = sweep_end
         self.disk = disk
         self.running: dict[int, TrialProgress] = {}
-        self.tally = Tally()
+        self.totals = Totals()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has a worker, its first or one that takes over from one that died."""
@@ -131,7 +131,7 @@ class Recorder(Callback):
         """Folds are finished; more than one where an earlier worker died before it could say so."""
         state = self.running[trial.config["number"]]
         state.reason, state.spent_s = result["error"], result["spent_s"]
-        self.tally.workers.add((result["node"], result["worker"]))
+        self.totals.workers.add((result["node"], result["worker"]))
         for done in result["folds"][state.n_folds :]:
             state.n_folds += 1
             state.score, state.worker = result["scores"][state.n_folds - 1], result["worker"]
@@ -153,7 +153,7 @@ class Recorder(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker died; its trial goes on with the next fold, on another worker."""
-        self.tally.retries += 1
+        self.totals.retries += 1
         self.run.log("retry", number=trial.config["number"], reason="the worker died")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -185,7 +185,7 @@ class Recorder(Callback):
         state.wall_s = time.time() - state.began
         write_trial(self._folder(state), {"state": how, "reason": reason})
         del self.running[state.number]
-        self.tally.end(state)
+        self.totals.end(state)
         self.run.log(
             "end",
             number=state.number,

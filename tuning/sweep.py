@@ -33,7 +33,7 @@ from tuning.disk import DiskBudget
 from tuning.display import Display
 from tuning.folds import SweepData
 from tuning.preflight import check_nodes
-from tuning.recorder import Recorder, Tally
+from tuning.recorder import Recorder, Totals
 from tuning.resources import family_resources, request, slots
 from tuning.runs import Run
 from tuning.scheduler import make_scheduler
@@ -65,13 +65,13 @@ class Sweep:
     """A finished sweep.
 
     Attributes:
-        tally: Its trials of this session, counted.
+        totals: Its trials of this session, counted.
         interrupted: Whether a signal ended it.
         tracking: Its tracking process, still to be finished.
         search_began_s: Seconds of the job's time when the first trial could start.
     """
 
-    tally: Tally
+    totals: Totals
     interrupted: bool
     tracking: TrackingProcess
     search_began_s: float
@@ -139,7 +139,7 @@ def run_sweep(
             began = budget.elapsed_s()
             try:
                 with display:
-                    search.restore(trials or [], recorder.tally)
+                    search.restore(trials or [], recorder.totals, display)
                     search.run(recorder, stopper)
             except BaseException as error:
                 recorder.close(str(error), resumable=True)
@@ -147,7 +147,7 @@ def run_sweep(
                 raise
             recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
             search.searcher.finish()
-    return Sweep(recorder.tally, stopper.interrupted, tracking, began)
+    return Sweep(recorder.totals, stopper.interrupted, tracking, began)
 
 
 class _Search:
@@ -200,12 +200,13 @@ class _Search:
         n_folds, reasons = self.plan.dataset.n_folds, self.scheduler.reasons
         return Recorder(self.run_directory, n_folds, display.update, reasons, stopper, self.disk)
 
-    def restore(self, trials: list[StoredTrial], tally: Tally) -> None:
+    def restore(self, trials: list[StoredTrial], totals: Totals, display: Display) -> None:
         """Take in what earlier sessions left."""
         self.searcher.restore_trials(trials)
         for trial in trials:
+            display.restore(trial)
             if trial.state not in {"running", "interrupted"}:
-                tally.states[trial.state] += 1
+                totals.states[trial.state] += 1
                 self.disk.end(trial.number, trial.path, trial.score, keep=trial.state == "completed")
 
     def run(self, recorder: Recorder, stopper: SweepEnd) -> None:
