@@ -137,15 +137,15 @@ def run_sweep(
             display = Display(console, plan.metric, config.families, budget, config.search.num_trials)
             recorder = search.recorder(display, stopper)
             began = budget.elapsed_s()
-            try:
-                with display:
+            with display:
+                try:
                     search.restore(trials or [], recorder.totals, display)
                     search.run(recorder, stopper)
-            except BaseException as error:
-                recorder.close(str(error), resumable=True)
-                run.log("close")
-                raise
-            recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
+                except BaseException as error:
+                    recorder.close(str(error), resumable=True)
+                    run.log("close")
+                    raise
+                recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
             search.searcher.finish()
     return Sweep(recorder.totals, stopper.interrupted, tracking, began)
 
