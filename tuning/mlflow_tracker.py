@@ -70,14 +70,15 @@ class MlflowTracker:
 
     def fold(self, event: dict[str, Any]) -> None:
         """Log a fold."""
-        values = {k: event[k] for k in ("fold_score", "score", "fit_s", "total_s")}
-        self._log(self.open[event["number"]], event, metrics=values | {self.metric: event["score"]})
+        values = {k: event[k] for k in ("fold_score", "score")} | {self.metric: event["score"]}
+        seconds = {"fold_fit_s": event["fit_s"], "fold_total_s": event["total_s"]}
+        self._log(self.open[event["number"]], event, metrics=values | seconds)
 
     def end(self, event: dict[str, Any]) -> None:
         """End the trial's run."""
         run_id = self.open.pop(event["number"])
         tags = {k: event[k] for k in ("state", "reason")}
-        self._log(run_id, event, metrics={k: event[k] for k in ("n_folds", "wall_s")}, tags=tags)
+        self._log(run_id, event, metrics={k: event[k] for k in ("n_folds", "fit_s", "wall_s")}, tags=tags)
         self.client.set_terminated(run_id, STATUS[event["state"]], end_time=_ms(event))
 
     def summary(self, event: dict[str, Any]) -> None:
