@@ -150,13 +150,17 @@ def track_run(run: Run, config: TrackingConfig) -> dict[str, Any]:
         config: Where to.
 
     Returns: run, where, trials, complete, and a message.
-    Raises: ConfigError: tracking is disabled, or a sweep is being tracked as it runs.
+    Raises: ConfigError: tracking is disabled, a password is missing, or the sweep still runs and is being tracked.
     """
     where = resolve_mode(config)
     if where == "disabled":
         raise ConfigError("tracking.mode is disabled; say where to: tracking.mode=online, or offline")
     if run.is_driven():
         raise ConfigError(f"{run.path}: its sweep is running and being tracked")
+    if config.uri and "***" in config.uri:
+        raise ConfigError(
+            "tracking.uri: its password is not kept with a run; give it again: tracking.uri=..."
+        )
     process = TrackingProcess(run, config)
     process.start(follow=False)
     warning = process.wait(None)

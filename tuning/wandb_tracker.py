@@ -179,7 +179,10 @@ def _settings(timeout_s: float, **more: Any) -> wandb.Settings:
         x_disable_meta=True,
         x_disable_machine_info=True,
         x_save_requirements=False,
-        ignore_globs=("config.yaml", "wandb-summary.json"),  # copies of what the run holds: three requests less
+        ignore_globs=(
+            "config.yaml",
+            "wandb-summary.json",
+        ),  # copies of what the run holds: three requests less
         **more,
     )
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.load import save_config
+from configs.schema import JobConfig
 from errors import ConfigError
 from tests.servers import free_port
 from tests.tuning import tracked_runs as sweep
@@ -123,6 +125,15 @@ def test_a_dead_server_is_said_with_what_is_missing(run):
     assert "3 of 3 trials not recorded" in result["message"]
     assert track_run(run, run.config().tracking)["complete"]
     check(run)
+
+
+def test_a_stores_password_is_not_kept(run):
+    config = run.config().model_dump()
+    config["tracking"]["uri"] = "postgresql://me:s3cr3t@127.0.0.1/mlflow"
+    save_config(JobConfig(**config), run.path / "config.yaml")
+    assert "s3cr3t" not in (run.path / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match="password is not kept"):
+        track_run(run, run.config().tracking)
 
 
 def test_without_mlflow_the_message_says_what_to_install(run, monkeypatch):
