@@ -212,6 +212,38 @@ def report(
 
 
 @app.command()
+def track(
+    run: Annotated[str, typer.Argument(help="Run directory, its name, or 'latest'.")],
+    overrides: Overrides = None,
+    runs: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Send what W&B or MLflow does not have yet of a run, each trial once.
+
+    [bold]Examples[/bold]
+
+      tabularay track latest
+
+      tabularay track runs/churn-20260131-120000 tracking.mode=online tracking.project=churn
+
+      tabularay track latest tracking.backend=mlflow
+    """
+    from configs.load import override_config
+    from tuning.runs import find_run
+    from tuning.tracking import track_run
+
+    found = find_run(run, runs)
+    with err.status("Recording"):
+        result = track_run(found, override_config(found.config(), overrides or (), ("tracking",)).tracking)
+    if as_json:
+        print_json(result)
+    else:
+        out.print(escape(result["message"]), highlight=False, soft_wrap=True)
+    if not result["complete"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def models(
     name: Annotated[str | None, typer.Argument(help="A model; without it, all are listed.")] = None,
     promote: Annotated[int | None, typer.Option(help="Make this version of NAME the production one.")] = None,

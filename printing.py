@@ -92,6 +92,7 @@ def print_interrupted(result: dict[str, Any]) -> None:
     out.print(f"Go on with it: tabularay tune --resume {result['run']}", highlight=False)
     if result["n_completed"]:
         out.print(f"Build a model from what there is: tabularay ensemble {result['run']}", highlight=False)
+    _print_tracking(result)
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -124,8 +125,7 @@ def print_result(result: dict[str, Any]) -> None:
     )
     if scores["test"]:
         _print_test(scores["test"], metric, result["test_looks"])
-    if result.get("tracking", "complete") != "complete":
-        out.print(f"[yellow]{escape(result['tracking'])}[/yellow]")
+    _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
     name = result["model_id"].partition(":")[0]
     out.print(
@@ -133,6 +133,11 @@ def print_result(result: dict[str, Any]) -> None:
         f"tabularay serve {name}",
         highlight=False,
     )
+
+
+def _print_tracking(result: dict[str, Any]) -> None:
+    if result.get("tracking", "complete") != "complete":
+        out.print(f"[yellow]{escape(result['tracking'])}[/yellow]")
 
 
 def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> None:

@@ -122,15 +122,21 @@ class TrackingConfig(Section):
     """Where trials are recorded.
 
     Attributes:
-        mode: auto is online when a W&B key is present and offline otherwise.
-        project: W&B project.
+        backend: wandb, or mlflow (the optional extra `mlflow`).
+        mode: disabled records nothing. For W&B: auto is online when a key is present and offline otherwise.
+        project: W&B project, or MLflow experiment.
         entity: W&B user or team.
+        uri: MLflow's store; default: MLFLOW_TRACKING_URI, else the SQLite file mlflow.db in the folder of the runs.
+        timeout_s: How long one answer of the tracking server is waited for, before files are written instead.
         finish_timeout_s: How long the end of a sweep waits for the tracker to catch up.
     """
 
+    backend: Literal["wandb", "mlflow"] = "wandb"
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "tabularay"
     entity: str | None = None
+    uri: Source | None = Field(None, repr=False)
+    timeout_s: float = Field(10.0, gt=0)
     finish_timeout_s: float = Field(20.0, ge=0)
 
 

@@ -132,7 +132,7 @@ def test_mistakes_with_models(binary_job, refuse, arguments, code, expected):
     refuse(*arguments, code=code, expected=expected, folder=binary_job.folder)
 
 
-@pytest.mark.parametrize("command", ["tune", "ensemble", "report", "models", "predict", "serve"])
+@pytest.mark.parametrize("command", ["tune", "ensemble", "report", "track", "models", "predict", "serve"])
 def test_help_shows_an_example(tmp_path, command):
     done = tabularay(command, "--help", cwd=tmp_path)
     assert f"tabularay {command}" in done.stdout.split("Examples")[1]

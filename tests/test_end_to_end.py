@@ -82,7 +82,7 @@ def test_every_trial_is_a_wandb_run(job):
         else:
             trial = trials[run.name]
             assert trial.family in run.tags
-            assert run.config["params"] == trial.params
+            assert run.config == {"family": trial.family, **trial.params}
             folds = [h["fold_score"] for h in run.history if "fold_score" in h]
             assert folds == pytest.approx([f.score for f in trial.folds])
             assert run.summary["state"] == trial.state

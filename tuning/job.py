@@ -25,6 +25,7 @@ from tuning.sweep import Plan, plan_resumed, plan_sweep, run_sweep
 
 # The comparison with an untuned LightGBM may use this much of the overshoot that a budget allows.
 BASELINE_GRACE_S = 4.0
+TRACKING_GRACE_S = 2.0
 # What may change when a run goes on: not the table, the folds, the metric or the seed.
 RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry")
 
@@ -96,10 +97,10 @@ def _finish_job(
     except TrainingError as error:
         run.write_result(result | {"error": str(error)})
         run.log("close")
-        sweep.tracking.finish()
+        sweep.tracking.finish(_left(budget))
         raise
     run.log("close")
-    warning = sweep.tracking.finish()
+    warning = sweep.tracking.finish(_left(budget))
     total = budget.elapsed_s()
     seconds = {
         "before_search": sweep.search_began_s,
@@ -148,6 +149,11 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
         ],
         "leaderboard": rows,
     }
+
+
+def _left(budget: Budget) -> float | None:
+    """Seconds that the end of tracking may take: what is left of the budget, and a little of what it may overrun."""
+    return None if budget.total_s is None else max(TRACKING_GRACE_S, budget.total_s - budget.elapsed_s())
 
 
 def _deadline(budget: Budget | None) -> float | None:

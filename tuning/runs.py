@@ -6,6 +6,7 @@
         study.log         Optuna's journal, one study per family
         trials/           see models/trials.py
         events.jsonl      what happened, in order; the tracker reads it
+        tracking.jsonl    what of it is recorded, and where
         wandb/            W&B files
         logs/             Ray's and the tracker's own words
         figures/          plots

@@ -71,14 +71,19 @@ def family_spaces(config: JobConfig, problem_type: ProblemType) -> dict[str, Fam
     return {f: _family_space(f, problem_type, config.params.get(f, {})) for f in config.families}
 
 
-def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, Any]) -> FamilySpace:
-    model = get_family(family)
-    if problem_type == "regression" and given.get("class_weight"):
-        raise ConfigError(
-            f"params.{family}.class_weight: got {given['class_weight']!r}, but the target is a number and has no "
-            "classes; allowed: null"
-        )
-    full, defaults = get_space(family, problem_type)
+def searched_space(
+    family: str, problem_type: ProblemType, given: Mapping[str, Any]
+) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    """What is searched of a family, and what is frozen; needs no model library.
+
+    Args:
+        family: Family key.
+        problem_type: What its starting ranges depend on.
+        given: The user's params of the family.
+
+    Raises: ConfigError: bounds or choices that the parameter does not take.
+    """
+    full, _ = get_space(family, problem_type)
     space, fixed = dict(full), {}
     for name, value in given.items():
         if isinstance(value, dict):
@@ -88,6 +93,18 @@ def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, An
         else:
             fixed[name] = list(value) if isinstance(value, tuple) else value
             space.pop(name, None)
+    return space, fixed
+
+
+def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, Any]) -> FamilySpace:
+    model = get_family(family)
+    if problem_type == "regression" and given.get("class_weight"):
+        raise ConfigError(
+            f"params.{family}.class_weight: got {given['class_weight']!r}, but the target is a number and has no "
+            "classes; allowed: null"
+        )
+    _, defaults = get_space(family, problem_type)
+    space, fixed = searched_space(family, problem_type, given)
     for name in given.keys() & space.keys():
         for edge in _edges(space[name]):
             model.check_params(fixed | {name: edge})

@@ -1,200 +1,239 @@
-"""Weights & Biases: one process of its own writes all runs of a sweep, from the run's event file.
+"""Tracking: one process of its own records all trials of a sweep, from the run's event file.
 
-The sweep never talks to W&B: it appends to `events.jsonl`, which this process follows. So W&B can be slow,
-dead or unreachable and no trial waits; what was not sent is still in the file, and can be sent later with
-`python -m tuning.tracking RUN`.
+The sweep never talks to W&B or MLflow: it appends to `events.jsonl`, which this process follows. So they can be
+slow, dead or unreachable and no trial waits; what was not recorded is still in the file, and `tabularay track RUN`
+(or `python -m tuning.tracking RUN`) records it later, each trial once.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from configs.schema import TrackingConfig
-from models.trials import trial_name
+from configs.sources import mask_secrets
+from errors import ConfigError
 from tuning.runs import Run
+from tuning.tracked import Happened, Ledger
+from tuning.tracker import Recording, Tracker, read_session, resolve_mode
 
-POLL_S = 0.1
-
-
-class Tracker(Protocol):
-    """Where the trials of a sweep are recorded."""
-
-    def handle(self, event: dict[str, Any]) -> None:
-        """Record one event of the run."""
-
-    def close(self) -> None:
-        """Send what is left."""
-
-
-class WandbTracker:
-    """One W&B run per trial, in a group per sweep, and one summary run.
-
-    Args:
-        run: The sweep's run directory.
-        config: Project, entity, mode.
-    """
-
-    def __init__(self, run: Run, config: TrackingConfig) -> None:
-        import wandb  # noqa: PLC0415 - half a second that only this process should pay
-
-        self.wandb = wandb
-        self.run = run
-        self.config = config
-        self.mode = resolve_mode(config)
-        self.open: dict[int, Any] = {}
-
-    def handle(self, event: dict[str, Any]) -> None:
-        """Record one event of the run."""
-        kind = event["event"]
-        if kind == "trial":
-            config = {key: event[key] for key in ("number", "family", "params", "origin", "why")}
-            name = trial_name(event["number"], event["family"])
-            self.open[event["number"]] = self._init(name, [event["family"], event["origin"]], config)
-        elif kind == "fold" and event["number"] in self.open:
-            values = ("fold_score", "score", "fit_s", "total_s")
-            self.open[event["number"]].log({k: event[k] for k in values}, step=event["fold"])
-        elif kind == "end" and event["number"] in self.open:
-            self._end_trial(event)
-        elif kind == "summary":
-            self._summary(event)
-
-    def close(self) -> None:
-        """Finish what is still open."""
-        for run in self.open.values():
-            run.finish(exit_code=1)
-        self.open.clear()
-
-    def _init(self, name: str, tags: list[str], config: dict[str, Any], job_type: str = "trial") -> Any:
-        return self.wandb.init(
-            id=f"{self.run.name}-{name}"[-128:],
-            resume="allow" if self.mode == "online" else None,
-            project=self.config.project,
-            entity=self.config.entity,
-            dir=str(self.run.path),
-            group=self.run.name,
-            name=name,
-            tags=tags,
-            job_type=job_type,
-            config=config,
-            mode=self.mode,
-            reinit="create_new",
-            settings=self.wandb.Settings(
-                silent=True,
-                console="off",
-                disable_git=True,
-                save_code=False,
-                x_disable_stats=True,
-                x_disable_meta=True,
-            ),
-        )
-
-    def _end_trial(self, event: dict[str, Any]) -> None:
-        run = self.open.pop(event["number"])
-        run.summary.update({k: event[k] for k in ("state", "reason", "score", "n_folds", "fit_s", "wall_s")})
-        run.finish(exit_code=int(event["state"] == "failed"))
-
-    def _summary(self, event: dict[str, Any]) -> None:
-        run = self._init(f"{self.run.name}-summary", ["summary"], event["config"], job_type="summary")
-        rows = event["leaderboard"]
-        if rows:
-            columns = list(rows[0])
-            table = self.wandb.Table(columns=columns, data=[[row[c] for c in columns] for row in rows])
-            run.log({"leaderboard": table})
-        run.summary.update(event["scores"])
-        run.finish()
+# How the process is told what to do; unlike arguments, others on the machine cannot read it.
+VARIABLE = "TABULARAY_TRACKING"
+ATTEMPTS = 3
+NICENESS = 10
+KILL_S = 1.0
+# What a user has set for one run of their own would make all our runs one.
+ONE_RUN = ("RUN_ID", "RUN_GROUP", "NAME", "NOTES", "TAGS", "JOB_TYPE", "RESUME", "SWEEP_ID", "SWEEP_PARAM_PATH",
+           "SERVICE", "DIR", "LAUNCH")  # fmt: skip
 
 
 class TrackingProcess:
-    """The process that follows the event file; the sweep holds only this handle."""
+    """The process that follows the event file; the sweep holds only this handle.
+
+    Args:
+        run: The run.
+        config: Where it is recorded.
+    """
 
     def __init__(self, run: Run, config: TrackingConfig) -> None:
         self.run = run
         self.config = config
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start following."""
-        if self.config.mode == "disabled":
+    def start(self, follow: bool = True) -> None:
+        """Start recording.
+
+        Args:
+            follow: Whether this process is writing the event file, and its `close` is to be waited for.
+
+        Raises: ConfigError: the package of the tracker is not installed.
+        """
+        if resolve_mode(self.config) == "disabled":
             return
+        if self.config.backend == "mlflow" and importlib.util.find_spec("mlflow") is None:
+            raise ConfigError(
+                "tracking.backend=mlflow: MLflow is not installed: pip install 'tabularay[mlflow]'"
+            )
+        order: dict[str, Any] = {"config": dict(self.config)}
+        if follow:
+            size = self.run.events.stat().st_size if self.run.events.exists() else 0
+            order |= {"writer": os.getpid(), "since": size}
+        own = {f"WANDB_{name}" for name in ONE_RUN}
+        environment = {k: v for k, v in os.environ.items() if k not in own}
         with (self.run.logs / "tracking.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "tuning.tracking", str(self.run.path), str(os.getpid())],
+                [sys.executable, "-m", "tuning.tracking", str(self.run.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 cwd=Path(__file__).parent.parent,
+                env=environment | {VARIABLE: json.dumps(order)},
             )
+        os.setpriority(os.PRIO_PROCESS, self.process.pid, NICENESS)
 
-    def finish(self) -> str:
-        """Wait a while for the last events; returns what the user should know, or an empty string."""
+    def finish(self, time_s: float | None = None) -> str:
+        """Wait a while for the last events.
+
+        Args:
+            time_s: What is left of the user's time; default: tracking.finish_timeout_s alone counts.
+
+        Returns: what the user should know, or an empty string.
+        """
+        limit_s = self.config.finish_timeout_s
+        return self.wait(limit_s if time_s is None else max(0.0, min(limit_s, time_s)))
+
+    def wait(self, limit_s: float | None) -> str:
+        """Wait for the process, and stop it after the limit; returns as finish does."""
         if self.process is None:
             return ""
         try:
-            code = self.process.wait(self.config.finish_timeout_s)
+            code = self.process.wait(limit_s)
+            how = (
+                f"was ended by signal {-code}"
+                if code < 0
+                else "ended" + (f" with code {code}" if code else "")
+            )
         except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGTERM)
-            code = None
-        if code == 0:
-            return ""
-        what = "was too slow and was stopped" if code is None else f"ended with code {code}"
-        return (
-            f"W&B tracking {what}; nothing is lost: send it again with "
-            f"`python -m tuning.tracking {self.run.path}` (log: {self.run.logs / 'tracking.log'})"
-        )
+            how = f"was stopped after waiting {limit_s:.1f} s for it"
+            _stop(self.process)
+        return missing(self.run, self.config, how)
 
 
-def resolve_mode(config: TrackingConfig) -> str:
-    """The W&B mode: auto means online when there is a key, offline otherwise."""
-    if config.mode != "auto":
-        return config.mode
-    if os.environ.get("WANDB_MODE"):
-        return os.environ["WANDB_MODE"]
-    if os.environ.get("WANDB_API_KEY"):
-        return "online"
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    has_key = netrc.is_file() and "wandb" in netrc.read_text("utf-8", errors="replace")
-    return "online" if has_key else "offline"
-
-
-def read_events(path: Path, writer: int | None) -> Iterator[dict[str, Any]]:
-    """Events of a file, up to and without its `close`.
+def missing(run: Run, config: TrackingConfig, how: str) -> str:
+    """What of a run is not where its configuration wants it, in one sentence; empty if nothing.
 
     Args:
-        path: The event file.
-        writer: Process id of the parent that is writing it; while it lives, its end is waited for.
+        run: The run.
+        config: Its tracking.
+        how: How the tracking process ended.
     """
-    with path.open(encoding="utf-8") as file:
-        line = ""
-        while True:
-            line += file.readline()
-            if not line.endswith("\n"):
-                if os.getppid() != writer:
-                    return
-                time.sleep(POLL_S)
-                continue
-            event = json.loads(line)
-            line = ""
-            if event["event"] == "close":
-                return
-            yield event
+    where, tracked, happened = resolve_mode(config), Ledger(run).read(), Happened.of(run)
+    label = "MLflow" if config.backend == "mlflow" else "W&B"
+    at_hand = "offline" if where == "online" else where
+    lost = [n for n, end in happened.ends.items() if not tracked.has(n, end, at_hand)]
+    unsent = [n for n, end in happened.ends.items() if not tracked.has(n, end, where)]
+    total = len(happened.ends)
+    later = f"record them: tabularay track {run.path}"
+    if lost:
+        log = run.logs / "tracking.log"
+        return f"{label} tracking {how}: {len(lost)} of {total} trials not recorded; {later} (log: {log})"
+    if unsent:
+        why = f" ({tracked.fallback})" if tracked.fallback else ""
+        return f"W&B could not be reached{why}: {len(unsent)} of {total} trials are in files only; {later}"
+    if happened.summary is not None and not tracked.has_summary(happened.summary, where):
+        return f"{label} tracking {how}: the summary is not recorded; record it: tabularay track {run.path}"
+    return ""
 
 
-def main(path: str, writer: str = "") -> None:
-    """Record a run's events in W&B: those there are, or, given the writing parent, until it closes."""
-    run = Run(Path(path))
-    tracker: Tracker = WandbTracker(run, run.config().tracking)
-    for event in read_events(run.events, int(writer) if writer else None):
-        tracker.handle(event)
-    tracker.close()
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(KILL_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def track_run(run: Run, config: TrackingConfig) -> dict[str, Any]:
+    """Record what is not recorded yet of a run, and wait for it.
+
+    Args:
+        run: The run.
+        config: Where to.
+
+    Returns: run, where, trials, complete, and a message.
+    Raises: ConfigError: tracking is disabled, a password is missing, or the sweep still runs and is being tracked.
+    """
+    where = resolve_mode(config)
+    if where == "disabled":
+        raise ConfigError("tracking.mode is disabled; say where to: tracking.mode=online, or offline")
+    if run.is_driven():
+        raise ConfigError(f"{run.path}: its sweep is running and being tracked")
+    if config.uri and "***" in config.uri:
+        raise ConfigError(
+            "tracking.uri: its password is not kept with a run; give it again: tracking.uri=..."
+        )
+    process = TrackingProcess(run, config)
+    process.start(follow=False)
+    warning = process.wait(None)
+    total = len(Happened.of(run).ends)
+    places = {
+        "online": "in W&B",
+        "offline": f"in files; with a W&B key: wandb sync {run.path}/wandb/offline-run-*",
+        "mlflow": "in MLflow",
+    }
+    done = f"{total} of {total} trials recorded {places[where]}"
+    facts = {"run": str(run.path), "where": where, "trials": total}
+    return facts | {"complete": not warning, "message": warning or done}
+
+
+def make_tracker(run: Run, config: TrackingConfig) -> Tracker:
+    """The tracker that a configuration asks for."""
+    if config.backend == "mlflow":
+        from tuning.mlflow_tracker import MlflowTracker  # noqa: PLC0415 - an optional extra
+
+        return MlflowTracker(run, config)
+    from tuning.wandb_tracker import WandbTracker  # noqa: PLC0415 - half a second, for this process only
+
+    return WandbTracker(run, config)
+
+
+def record(run: Run, config: TrackingConfig, writer: int | None, since: int) -> bool:
+    """Record what is not yet recorded.
+
+    Returns: whether all is.
+    """
+    tracker = make_tracker(run, config)
+    recording = Recording(run, tracker, config)
+    for place, event in read_session(run, writer, since):
+        recording.handle(place, event)
+    recording.close()
+    return not recording.lost
+
+
+def main(path: str) -> None:
+    """Record a run; when W&B fails, begin anew and write files instead.
+
+    Args:
+        path: The run directory.
+    """
+    run, order = Run(Path(path)), json.loads(os.environ.get(VARIABLE, "{}"))
+    config = TrackingConfig(**order["config"]) if "config" in order else run.config().tracking
+    try:
+        with Ledger(run).held():
+            whole = record(run, config, order.get("writer"), order.get("since", 0))
+    except ConfigError as error:
+        sys.exit(str(error))
+    except Exception as error:  # noqa: BLE001 - a tracker may fail in any way, and the answer is always the same
+        traceback.print_exc()
+        _again(run, config, order, error)
+    sys.exit(0 if whole else 1)
+
+
+def _again(run: Run, config: TrackingConfig, order: dict[str, Any], error: Exception) -> None:
+    """Replace this process, and with it whatever state W&B was left in, by a new one."""
+    attempt = order.get("attempt", 0) + 1
+    if attempt > ATTEMPTS:
+        sys.exit(f"given up after {ATTEMPTS} attempts")
+    if config.backend == "wandb":
+        from tuning.wandb_tracker import stop_wandb  # noqa: PLC0415 - half a second, for this process only
+
+        # A connection lost is the one to W&B's own service process, which a new one replaces.
+        if resolve_mode(config) == "online" and not isinstance(error, ConnectionError):
+            config = config.model_copy(update={"mode": "offline"})
+            reason = mask_secrets(" ".join(str(error).split())) or type(error).__name__
+            Ledger(run).note(fallback=reason[:200])
+        stop_wandb()
+    os.environ[VARIABLE] = json.dumps(order | {"config": dict(config), "attempt": attempt})
+    os.execv(sys.executable, [sys.executable, "-m", "tuning.tracking", str(run.path)])  # noqa: S606 - our own module
 
 
 if __name__ == "__main__":

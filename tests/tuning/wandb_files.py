@@ -21,6 +21,8 @@ class WandbRun:
     config: dict = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
     summary: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    sweep: str = ""
     exit_code: int | None = None
 
 
@@ -41,11 +43,15 @@ def read_run(path: Path) -> WandbRun:
                 record.run.job_type,
             )
             run.tags = list(record.run.tags)
-            run.config |= {u.key: json.loads(u.value_json) for u in record.run.config.update}
+            config = {u.key: json.loads(u.value_json) for u in record.run.config.update}
+            run.config |= {k: v for k, v in config.items() if k != "_wandb"}
+            run.sweep = record.run.sweep_id
         elif kind == "history":
             run.history.append(items(record.history.item))
         elif kind == "summary":
-            run.summary |= items(record.summary.update)
+            run.summary |= {k: v for k, v in items(record.summary.update).items() if not k.startswith("_")}
+        elif kind == "metric":
+            run.metrics[record.metric.name] = record.metric.step_metric
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     return run
