@@ -53,6 +53,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.draws
 	$(BIN)/python -m benchmarks.boosting
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.scale two
+	$(BIN)/python -m benchmarks.recovery --moments 6
+	$(BIN)/python -m benchmarks.nodes
 
 # The exact versions the project is tested with, from a fresh environment.
 lock:

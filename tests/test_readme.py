@@ -47,7 +47,7 @@ def test_commands_parse(command):
     _, name, *arguments = shlex.split(command)
     group = get_command(app)
     parsed = group.commands[name].make_context(name, arguments)
-    if name == "tune":
+    if name == "tune" and not parsed.params["resume"]:
         load_config(parsed.params["overrides"])
 
 
