@@ -8,7 +8,6 @@ from tuning.ledger import FamilyFacts, Ledger
 
 # A trial counts this much less than the one after it, when the gain of a family's next trial is reckoned.
 FADE = 0.7
-RECENT = 20
 
 
 def by_turns(families: Sequence[str], ledger: Ledger) -> tuple[str, str]:
@@ -27,7 +26,7 @@ def by_gain(families: Sequence[str], ledger: Ledger) -> tuple[str, str]:
     known = [f for f in families if ledger.families[f].history]
     if not known:
         return by_turns(families, ledger)
-    recent = [gain for f in ledger.families.values() for gain, _s in f.history[-RECENT:]]
+    recent = [gain for f in ledger.families.values() for gain, _s in f.history]
     hope = sum(recent) / len(recent)
     rates = {f: gain_rate(ledger.families[f], hope) for f in known}
     family = max(known, key=lambda f: rates[f])
@@ -42,7 +41,7 @@ def gain_rate(facts: FamilyFacts, hope: float) -> float:
         hope: Gain that is believed in before the family's own trials are looked at, so that none is written off.
     """
     gain, seconds = hope, facts.usual_s
-    for past_gain, past_s in facts.history[-RECENT:]:
+    for past_gain, past_s in facts.history:
         gain, seconds = FADE * gain + past_gain, FADE * seconds + past_s
     gain, seconds = gain + hope, seconds + facts.usual_s
     return FADE ** len(facts.running) * gain / max(seconds, 1e-9)

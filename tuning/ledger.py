@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from optuna.trial import TrialState
+
+RECENT = 20
 
 
 @dataclass
@@ -47,7 +51,7 @@ class FamilyFacts:
         ended_s: Seconds spent on trials that ended.
         whole: Seconds and number of trials with a finished fold, scaled to all folds; and the shortest.
         running: Trials in flight.
-        history: Gain and seconds of the trials that ended, oldest first.
+        history: Gain and seconds of the last trials that ended, oldest first.
     """
 
     n_proposed: int = 0
@@ -58,7 +62,7 @@ class FamilyFacts:
     n_whole: int = 0
     whole_min_s: float | None = None
     running: dict[int, Proposal] = field(default_factory=dict)
-    history: list[tuple[float, float]] = field(default_factory=list)
+    history: deque[tuple[float, float]] = field(default_factory=partial(deque, maxlen=RECENT))
 
     @property
     def usual_s(self) -> float:

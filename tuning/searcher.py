@@ -191,6 +191,7 @@ class FamilySearcher(Searcher):
         gain = self.gain_of(number, proposal.family) if outcome is TrialState.COMPLETE else 0.0
         self.ledger.end(number, outcome, gain)
         self.journal.add(proposal)
+        proposal.params, proposal.why = {}, ""  # of thousands of trials only figures stay in memory
         if self.lag is None:
             self._tell(proposal)
         self._by_ray_id.pop(self._ray_ids.pop(number, ""), None)
