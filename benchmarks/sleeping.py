@@ -14,6 +14,8 @@ from sklearn.datasets import load_breast_cancer
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("configs", "data", "models", "search_spaces", "tuning", "ensembles", "serving")
+# A hundred processes on few cores take long to start.
+PATIENT = {"RAY_worker_register_timeout_seconds": "600"}
 LINE = '    "bnn": "BNN",\n'
 
 
@@ -52,12 +54,12 @@ def sweep(folder: Path, seconds: float, n_trials: int, *overrides: str) -> tuple
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "tune", *job, *overrides, "--json"],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(folder / "project"), "WANDB_MODE": "offline"},
+            env=os.environ | {"PYTHONPATH": str(folder / "project"), "WANDB_MODE": "offline"} | PATIENT,
             stdout=answer,
             stderr=errors,
         )
         memory = watch(process)
-    if process.returncode:
+    if process.returncode or not (folder / "sweep.json").stat().st_size:
         raise SystemExit((folder / "sweep.err").read_text())
     return json.loads((folder / "sweep.json").read_text("utf-8")), memory
 

@@ -13,8 +13,9 @@ from configs.schema import DataConfig
 from configs.sources import mask_secrets
 from data.dates import date_parts
 from data.features import FeatureSpec
+from data.folds import training_rows
 from data.messages import did_you_mean, show, show_list
-from data.splits import Split, assign_folds, assign_holdout, hold_out, training_rows
+from data.splits import Split, assign_folds, assign_holdout, hold_out
 from data.summary import class_notes
 from data.target import Target
 from data.values import convert, data_row, factorise, is_missing, is_number, to_number

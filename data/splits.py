@@ -38,16 +38,6 @@ class Split:
         return replace(self, codes=self.codes[rows], keys=keys)
 
 
-def training_rows(folds: np.ndarray, fold: int, kind: SplitKind) -> np.ndarray:
-    """Which rows train the model that is validated on a fold.
-
-    All that are not validated in it; of a split in time, only those of earlier folds.
-
-    Shape: folds (n_rows,), -1 where a row is never validated -> bool (n_rows,).
-    """
-    return folds < fold if kind == "time" else folds != fold
-
-
 def assign_folds(split: Split, n_folds: int) -> np.ndarray:
     """Fold of every row; no fold is empty.
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from configs.schema import SplitKind
+from data.folds import training_rows
 from data.metrics import score
-from data.splits import training_rows
 from errors import DeviceMemoryError
 from models.base import FitContext, Fold, Model, Task
 from models.families import get_family

@@ -9,7 +9,7 @@ from configs.schema import DataConfig
 from data.dataset import load_dataset
 from data.division import assign, choose_split, division_notes, set_aside, withhold
 from data.features import infer_features
-from data.splits import training_rows
+from data.folds import training_rows
 from data.target import Target
 from errors import ConfigError, DataError
 

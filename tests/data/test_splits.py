@@ -10,7 +10,8 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from data.splits import Split, assign_folds, assign_holdout, hold_out, training_rows
+from data.folds import training_rows
+from data.splits import Split, assign_folds, assign_holdout, hold_out
 from errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("error")
