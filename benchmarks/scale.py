@@ -4,8 +4,8 @@
     python -m benchmarks.scale many           10,000 tiny trials
     python -m benchmarks.scale hundred        100 workers (logical CPUs), fits of 10 s
 
-The ideal rate is workers / seconds of a fit. It is held against the rate between the first and the last end of a trial,
-and against the whole search, in which the workers' start is counted too.
+The ideal rate is workers / seconds of a fit. It is held against the rate once every worker has ended a trial, and against
+the whole search, in which the workers' start is counted too.
 """
 
 from __future__ import annotations
@@ -42,22 +42,40 @@ def main() -> None:
         ends = ends_of(Path(result["run"]))
         print(f"{n_trials} trials of {seconds:g} s on {workers} workers, {result['n_workers']} processes")
         if seconds:
-            say_rates(ends, workers / seconds, n_trials / result["seconds"]["search"], workers)
+            run, whole = Path(result["run"]), n_trials / result["seconds"]["search"]
+            say_rates(ends, all_there(run), workers / seconds, whole, workers)
         say_growth(ends, memory)
         say_disk(Path(result["run"]))
 
 
+def events_of(run: Path) -> list[dict[str, Any]]:
+    """What happened in a run."""
+    return [json.loads(line) for line in (run / "events.jsonl").read_text("utf-8").splitlines()]
+
+
 def ends_of(run: Path) -> np.ndarray:
     """Times at which the trials ended."""
-    events = (json.loads(line) for line in (run / "events.jsonl").read_text("utf-8").splitlines())
-    return np.array([e["time"] for e in events if e["event"] == "end"])
+    return np.array([e["time"] for e in events_of(run) if e["event"] == "end"])
 
 
-def say_rates(ends: np.ndarray, ideal: float, whole: float, workers: int) -> None:
+def all_there(run: Path) -> float:
+    """Time at which the last of the workers had finished its first fold."""
+    first: dict[tuple[str, int], float] = {}
+    for event in events_of(run):
+        if event["event"] == "fold":
+            first.setdefault((event["node"], event["worker"]), event["time"])
+    return max(first.values())
+
+
+def say_rates(ends: np.ndarray, start: float, ideal: float, whole: float, workers: int) -> None:
     """Rates as shares of the ideal; the last round, in which workers run out of trials, is left out."""
-    body = ends[workers - 1 : len(ends) - workers + 1]
+    body = ends[: len(ends) - workers + 1]
+    body = body[body >= start]
     steady = (len(body) - 1) / (body[-1] - body[0])
-    print(f"  rate once all work: {steady:.3f}/s, {steady / ideal:.1%} of the ideal {ideal:.3f}/s")
+    print(
+        f"  rate once all {workers} work, {body[0] - ends[0]:.0f} s after the first end: {steady:.3f}/s, "
+        f"{steady / ideal:.1%} of the ideal {ideal:.3f}/s ({len(body)} trials)"
+    )
     print(f"  whole search, start of the workers included: {whole / ideal:.1%}")
 
 
