@@ -4,8 +4,8 @@
     python -m benchmarks.scale many           10,000 tiny trials
     python -m benchmarks.scale hundred        100 workers (logical CPUs), fits of 10 s
 
-The ideal rate is workers / seconds of a fit. It is held against the rate once every worker has ended a trial, and against
-the whole search, in which the workers' start is counted too.
+The ideal rate is workers / seconds of a fit. It is held against the rate once every worker has ended a trial, and
+against the whole search, in which the workers' start is counted too.
 """
 
 from __future__ import annotations
