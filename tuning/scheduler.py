@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from configs.schema import SearchConfig
-from tuning.searcher import FamilySearcher
+from tuning.searcher import STARTING_POINTS, FamilySearcher
 
 MIN_PEERS = 2
 
@@ -20,7 +20,7 @@ class FoldRace(FIFOScheduler):
     """Asynchronous successive halving within each family; a rung is a number of finished folds.
 
     At a rung a trial stops unless it is among the best 1/reduction_factor of the scores of its family there.
-    Portfolio trials always finish. What a trial is compared with comes from the searcher, so that a sweep
+    Starting points always finish. What a trial is compared with comes from the searcher, so that a sweep
     without a time budget stops the same trials every time, which Ray's own ASHA, going by arrival, does not.
 
     Args:
@@ -45,7 +45,7 @@ class FoldRace(FIFOScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or go on, after each fold."""
         n_done, number = result["n_folds"], trial.config["number"]
-        if n_done not in self.rungs or trial.config["origin"] == "portfolio" or result["error"]:
+        if n_done not in self.rungs or trial.config["origin"] in STARTING_POINTS or result["error"]:
             return TrialScheduler.CONTINUE
         peers = self.searcher.rung(number, n_done)
         if len(peers) < MIN_PEERS:

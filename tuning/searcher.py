@@ -22,6 +22,7 @@ from tuning.studies import FamilyStudy, Journal
 LAG_PER_SLOT = 3
 FIRST_TRIAL_FITS_S = 2.0
 GIVE_UP_AFTER = 3
+STARTING_POINTS = {"portfolio": "a tuned default", "warm_start": "among the best of an earlier run"}
 OUTCOMES = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -97,7 +98,12 @@ class FamilySearcher(Searcher):
         self.journal = Journal(setup.journal, setup.run, setup.direction, spaces)
         self._by_ray_id: dict[str, int] = {}
         self._ray_ids: dict[int, str] = {}
-        self._portfolio = {family: list(space.portfolio) for family, space in setup.spaces.items()}
+        self._portfolio = {
+            family: [
+                (p, "warm_start" if i < space.n_warm else "portfolio") for i, p in enumerate(space.portfolio)
+            ]
+            for family, space in setup.spaces.items()
+        }
         self._again: list[int] = []
         self._n_seen = 0
         self._whole_search_s: float | None = None
@@ -164,7 +170,7 @@ class FamilySearcher(Searcher):
         for trial in sorted(trials, key=lambda t: t.number):
             if self.lag is not None:
                 self._see(trial.number - self.lag)
-            if trial.origin == "portfolio":
+            if trial.origin in STARTING_POINTS:
                 self._drop_from_portfolio(trial)
             why = "again: the sweep was ended while it ran" if trial.state == "running" else ""
             proposal = Proposal(trial.number, trial.family, dict(trial.params), trial.origin, why)
@@ -235,7 +241,8 @@ class FamilySearcher(Searcher):
     def _propose(self, number: int, family: str, why: str) -> Proposal:
         point, origin = None, self.setup.sampler
         if self._portfolio[family]:
-            point, origin, why = self._portfolio[family].pop(0), "portfolio", f"a tuned default; {why}"
+            point, origin = self._portfolio[family].pop(0)
+            why = f"{STARTING_POINTS[origin]}; {why}"
         asked = self.studies[family].ask(number, point)
         proposal = Proposal(number, family, self.setup.spaces[family].fixed | asked, origin, why)
         self.ledger.add(proposal)
@@ -264,7 +271,7 @@ class FamilySearcher(Searcher):
 
     def _drop_from_portfolio(self, trial: StoredTrial) -> None:
         points = self._portfolio[trial.family]
-        for point in points:
+        for point, origin in points:
             if all(trial.params.get(name) == value for name, value in point.items()):
-                points.remove(point)
+                points.remove((point, origin))
                 return

@@ -31,6 +31,7 @@ class FamilySpace:
         space: What is searched.
         fixed: Parameters frozen by the user.
         portfolio: Starting points, inside space; at least one.
+        n_warm: How many of the first starting points come from an earlier run.
         seen: Params and running mean scores of trials of an earlier run on the same table.
     """
 
@@ -38,6 +39,7 @@ class FamilySpace:
     space: dict[str, BaseDistribution]
     fixed: dict[str, Any]
     portfolio: tuple[dict[str, Any], ...]
+    n_warm: int = 0
     seen: tuple[tuple[dict[str, Any], tuple[float, ...]], ...] = ()
 
     @property

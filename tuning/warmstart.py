@@ -45,6 +45,7 @@ def warm_points(
 def _warm(space: FamilySpace, trials: list[StoredTrial], *, same: bool) -> FamilySpace:
     mine = [t for t in trials if t.family == space.family and holds(space.space, t.params)]
     points = [{name: t.params[name] for name in space.space} for t in mine[:BEST]]
+    n_warm = len(points)
     points += [p for p in space.portfolio if p not in points]
     seen = tuple((t.params, tuple(t.running_means)) for t in mine) if same else ()
-    return replace(space, portfolio=tuple(points), seen=seen)
+    return replace(space, portfolio=tuple(points), n_warm=n_warm, seen=seen)
