@@ -24,6 +24,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
 FORGET_EVERY = 20
 # How often a trial is begun again after its worker died; the loss of a whole node does not count.
 MAX_DEATHS = 2
+NODE_DIED = "its node has died"
 
 
 class SweepController(TuneController):
@@ -71,9 +72,17 @@ class SweepController(TuneController):
             self._actor_cache._max_num_objects = type(kept)(before)
 
     def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
-        """A trial is begun again when its worker died; when the whole node did, that is no failure of the trial."""
-        if isinstance(exception, RayActorError) and "node" in str(exception).lower():
-            trial.max_failures += 1
+        """A trial is begun again when its worker died; when the whole node did, that is no failure of the trial.
+
+        Of a worker that dies between two trials Ray Tune hears twice: first it begins the trial again, then, were it
+        not for this, it would fail it.
+        """
+        self._resetting_trials.discard(trial)
+        if isinstance(exception, RayActorError):
+            if trial.status == Trial.PENDING:
+                return
+            if NODE_DIED in str(exception):
+                trial.max_failures += 1
         super()._process_trial_failure(trial, exception=exception)
 
     def stop_trial(self, trial: Trial) -> None:

@@ -123,12 +123,13 @@ def run_sweep(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tracking = TrackingProcess(run, config.tracking)
     stopper = SweepEnd(budget, run)
-    with ThreadPoolExecutor(1) as imports, stopper.listening(console):
+    with ThreadPoolExecutor(1) as imports:
         # Importing the families' libraries and starting Ray take seconds each, and Ray's are spent waiting.
         spaces = imports.submit(family_spaces, config, plan.dataset.problem_type)
         if trials is None:
             plan.dataset.save(run.dataset)
-        with connected(config.cluster):
+        # Ray takes over SIGTERM as it starts, so the sweep listens after that.
+        with connected(config.cluster), stopper.listening(console):
             n_slots = slots(config)
             check_nodes(run, config.cluster)
             run.log("sweep" if trials is None else "resume", **_facts(run, plan, budget, n_slots))
