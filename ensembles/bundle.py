@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ import numpy as np
 
 from data.encoder import Encoder
 from data.target import Target
+from ensembles.calibration import calibrate
 from ensembles.uncertainty import EnsemblePrediction, UncertaintySum
 from errors import BundleError, DataError
 from models.base import Model
@@ -67,7 +69,8 @@ class Bundle:
         sums = UncertaintySum(self.target.problem_type == "regression")
         for model, weight, noise in self.members:
             sums.add(model.predict(X, self.n_threads), weight, noise)
-        return sums.result()
+        found = sums.result()
+        return replace(found, mean=calibrate(found.mean, self.manifest.get("calibration")))
 
     def encode(
         self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]

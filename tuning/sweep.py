@@ -25,6 +25,7 @@ from data.dataset import TabularDataset, load_dataset
 from data.metrics import Metric, default_metric, get_metric, loss
 from ensembles.build import task_of
 from ensembles.running import RunningEnsemble, sample_rows
+from ensembles.thresholds import check_goal
 from models.trials import StoredTrial, read_oof_rows
 from tuning.budget import Budget
 from tuning.cluster import connected
@@ -98,6 +99,7 @@ def plan_resumed(run: Run, config: JobConfig) -> Plan:
 
 
 def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
+    check_goal(config.ensemble.threshold, dataset.target.classes)
     metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
     resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
     if config.params:

@@ -1,0 +1,56 @@
+"""A trial in the ensemble, and the models that answer for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from configs.schema import SplitKind
+from data.dataset import TabularDataset
+from models.base import Model, Task
+from models.trials import StoredTrial
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial in the ensemble.
+
+    Attributes:
+        trial: The trial.
+        weight: Its weight; weights sum to 1.
+        noise: Variance of its out-of-fold errors (regression; 0 for classes).
+        refitted: Where its one model on all rows lies, as a trial of one fold; None: its fold models answer.
+    """
+
+    trial: StoredTrial
+    weight: float
+    noise: float
+    refitted: StoredTrial | None = None
+
+    @property
+    def deployed(self) -> StoredTrial:
+        """The trial whose models answer."""
+        return self.refitted or self.trial
+
+
+def load_models(trial: StoredTrial, split: SplitKind) -> tuple[Model, ...]:
+    """The models that answer for a trial."""
+    return tuple(trial.load_model(record.fold) for record in trial.final_folds(split))
+
+
+def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads: int) -> np.ndarray:
+    """The mean answer of a trial's models, one in memory at a time.
+
+    Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
+    """
+    final = trial.final_folds(split)
+    return sum(trial.load_model(f.fold).predict(X, n_threads).mean.astype(np.float64) for f in final) / len(
+        final
+    )
+
+
+def task_of(dataset: TabularDataset) -> Task:
+    """What models must know of a dataset."""
+    n_outputs = len(dataset.target.classes) or 1
+    return Task(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))
