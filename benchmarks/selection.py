@@ -47,13 +47,14 @@ def main() -> None:
         write(Path(folder), given.trials, given.rows, given.classes)
         say(f"{given.trials} trials x {given.rows:,} rows x {given.classes} classes")
         say(
-            f"{'metric':<10} {'seconds':>8} {'CPU s':>7} {'peak GiB':>9} {'members':>8} {'best single':>12} {'ensemble':>10}"
+            f"{'metric':<10} {'seconds':>8} {'CPU s':>7} {'peak GiB':>9} {'members':>8} {'best single':>12} "
+            f"{'ensemble':>10}"
         )
         for metric in given.metrics:
             found = _in_process(folder, metric, given.trials)
             say(
-                f"{metric:<10} {found['seconds']:>8.1f} {found['cpu_s']:>7.1f} {found['peak_gib']:>9.2f} {found['members']:>8} "
-                f"{found['best']:>12.6f} {found['loss']:>10.6f}"
+                f"{metric:<10} {found['seconds']:>8.1f} {found['cpu_s']:>7.1f} {found['peak_gib']:>9.2f} "
+                f"{found['members']:>8} {found['best']:>12.6f} {found['loss']:>10.6f}"
             )
 
 
