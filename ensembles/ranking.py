@@ -32,8 +32,8 @@ def _auc(positive: np.ndarray, p: np.ndarray) -> float:
     n_pairs = n_positive * (len(positive) - n_positive)
     if n_pairs == 0:
         return 0.5
-    bits = np.clip(p, 0.0, 1.5).astype(np.float32).view(np.int32)
-    keys = np.sort((bits << 1) | positive.astype(np.int32))
+    bits = np.minimum(p, np.float32(1.5), dtype=np.float32).view(np.int32)
+    keys = np.sort((np.maximum(bits, 0) << 1) | positive)
     places = np.flatnonzero(keys & 1)
     # The positive row at place i, the j-th of them, has i - j negative rows below it, or tied with it.
     n_wins = int(places.sum()) - n_positive * (n_positive - 1) // 2
@@ -42,11 +42,10 @@ def _auc(positive: np.ndarray, p: np.ndarray) -> float:
 
 def _tied_pairs(keys: np.ndarray) -> int:
     """Pairs of a positive and a negative row with the same value."""
-    values = keys >> 1
-    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
-    if len(starts) == len(keys) - 1:
+    if not ((keys[1:] ^ keys[:-1]) == 1).any():  # the same value with another label
         return 0
-    starts = np.concatenate([[0], starts])
+    values = keys >> 1
+    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
     n_rows = np.diff(starts, append=len(keys))
     n_positive = np.add.reduceat(keys & 1, starts, dtype=np.int64)
     return int(n_positive @ (n_rows - n_positive))
