@@ -14,10 +14,10 @@ from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
 from ensembles.candidates import Candidates
-from ensembles.export import write_bundle
+from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
 from ensembles.latency import select_within
-from ensembles.member import Member, task_of
+from ensembles.member import Member, load_models, task_of
 from ensembles.refit import refit_members
 from ensembles.scoring import score_test
 from ensembles.selection import Limits, Selection, select
@@ -167,11 +167,10 @@ def _members(
 
 
 def _write(path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any]) -> None:
+    members = tuple(
+        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
+        for m in ensemble.members
+    )
     honesty = ensemble.honesty
-    stored = {
-        "calibration": honesty.calibration,
-        "conformal": honesty.conformal,
-        "threshold": honesty.threshold,
-    }
-    named = {m.trial.name: (m.deployed, m.weight, m.noise) for m in ensemble.members}
-    write_bundle(path, dataset, named, {**facts, **stored})
+    contents = Contents(dataset, members, honesty.calibration, honesty.conformal, honesty.threshold, facts)
+    write_bundle(path, contents)

@@ -45,9 +45,11 @@ def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads:
     Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
     """
     final = trial.final_folds(split)
-    return sum(trial.load_model(f.fold).predict(X, n_threads).mean.astype(np.float64) for f in final) / len(
-        final
-    )
+    total: np.ndarray | float = 0.0
+    for index, record in enumerate(final):
+        model = trial.load_model(record.fold).part_of(index, len(final))
+        total = total + model.predict(X, n_threads).mean.astype(np.float64)
+    return np.asarray(total) / len(final)
 
 
 def task_of(dataset: TabularDataset) -> Task:
