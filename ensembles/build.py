@@ -21,6 +21,7 @@ from ensembles.member import Member, load_models, task_of
 from ensembles.refit import refit_members
 from ensembles.scoring import score_test
 from ensembles.selection import Limits, Selection, select
+from ensembles.shrinkage import spread_factor
 from ensembles.thresholds import check_goal
 from errors import TrainingError
 from models.base import FitContext
@@ -88,6 +89,8 @@ def build_ensemble(
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
+    if dataset.problem_type == "regression":
+        honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     best = candidates.trials[selection.best]
     test, test_honesty = score_test(members, best, honesty, dataset, context)
     from_loss = METRICS[metric].from_loss

@@ -15,6 +15,7 @@ from ensembles.build import build_ensemble, summary
 from ensembles.bundle import load_bundle, read_manifest
 from ensembles.conformal import interval
 from ensembles.scoring import predict_rows
+from ensembles.spread import member_spread
 from errors import ConfigError, TrainingError
 from models.base import FitContext
 from models.trials import read_trials
@@ -146,6 +147,24 @@ def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs, unwritten
     assert ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean() == pytest.approx(0.8, abs=0.07)
     assert summary(ensemble)["test_honesty"]["covered"] == pytest.approx(0.9, abs=0.06)
     assert summary(ensemble)["test_honesty"]["mean_width"] > 0
+
+
+def test_the_spread_lost_by_averaging_folds_is_made_up_for(runs, unwritten):
+    run = runs["regression"]
+    ensemble = build(run, "rmse")
+    dataset = TabularDataset.load(run / "dataset")
+    X, weights = np.asarray(dataset.X_test), [m.weight for m in ensemble.members]
+
+    def spread(k):
+        answers = [m.trial.load_model(k).predict(X).mean for m in ensemble.members]
+        return np.log(member_spread(np.stack(answers), weights)).mean()
+
+    answers, _, _ = rmse_on_test(ensemble, run)
+    lost = np.mean([spread(0), spread(1)]) - np.log(member_spread(answers.members, weights)).mean()
+    found = ensemble.honesty.conformal["spread_factor"]
+    assert 0.4 * lost < np.log(found) < 1.3 * lost
+    refitted = build(run, "rmse", refit=True)
+    assert refitted.honesty.conformal["spread_factor"] == 1.0
 
 
 def test_a_threshold_that_does_not_fit_is_refused(runs):
