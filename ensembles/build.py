@@ -154,13 +154,7 @@ def _score_test(
                 single.add(prediction, 1 / len(final))
     answers = {"ensemble": both.result().mean, "best_single": single.result().mean}
     X, y = np.asarray(dataset.X), np.asarray(dataset.y)
-    untuned = predict_untuned_lightgbm(task_of(dataset), X, y, X_test, context)
+    untuned = predict_untuned_lightgbm(Task.of(dataset), X, y, X_test, context)
     if untuned is not None:
         answers["untuned_lightgbm"] = untuned
     return {who: score_all(y_test, P, dataset.problem_type) for who, P in answers.items()}
-
-
-def task_of(dataset: TabularDataset) -> Task:
-    """What models must know of a dataset."""
-    n_outputs = len(dataset.target.classes) or 1
-    return Task(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from configs.schema import ProblemType
+
+if TYPE_CHECKING:
+    from data.dataset import TabularDataset
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,12 @@ class Task:
     problem_type: ProblemType
     n_outputs: int
     cardinalities: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: TabularDataset) -> Task:
+        """What models must know of a dataset."""
+        n_outputs = len(dataset.target.classes) or 1
+        return cls(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))
 
     @property
     def is_regression(self) -> bool:
