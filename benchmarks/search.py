@@ -1,39 +1,49 @@
 """Which rule for the next family, and which scheduler, makes the best ensemble in equal time?
 
-    python -m benchmarks.search --record 300 --seconds 30 60 FILE:TARGET FILE:TARGET FILE:TARGET
+    python -m benchmarks.search --record 60 --seconds 15 30 FILE:TARGET FILE:TARGET FILE:TARGET
 
-Per table one sweep is recorded: all families in turn, each after its starting points at random, no trial stopped. The
-rules are then replayed on it in virtual time, with the recorded seconds of every fold, two workers, and the same code
-of rule, scheduler, running ensemble and selection as in a sweep. A trial that would end after the time is lost. Random
-proposals do not depend on one another, so their order is shuffled and each rule replayed many times: printed are the
-mean loss of the selected ensemble on the withheld rows, relative to that of turns without a scheduler on the same
-shuffle, and its standard error. The table's own differences between machines and moments are out of it.
+Per table every family's trials are recorded first: its starting points, then random ones, none stopped, until it
+has had `--record` seconds. Fits have one thread and are timed by the processor's clock, so that a busy machine does not
+count. The rules are then replayed on them in virtual time with two workers and the same code of rule, scheduler,
+running ensemble and selection as in a sweep; a trial that would end after the time is lost. Random proposals do not
+depend on one another, so their order is shuffled and each rule is replayed many times: printed are the mean loss of
+the selected ensemble on the withheld rows, relative to that of turns without a scheduler on the same shuffle, and its
+standard error. What a sampler learns on the way is out of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import heapq
+import json
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from optuna.trial import TrialState
 
-from benchmarks.budget import tune
+from configs.load import load_config
 from configs.schema import SearchConfig
 from data.dataset import TabularDataset
 from data.metrics import get_metric, loss
+from data.sources import load_table
 from ensembles.running import RunningEnsemble, sample_rows
 from ensembles.selection import select
-from models.trials import StoredTrial, read_trials
+from models.base import Task
+from models.trials import StoredTrial, read_trials, write_trial
 from tuning.choice import CHOICES
+from tuning.folds import FoldJob, SweepData, fit_fold
 from tuning.ledger import Ledger, Proposal
-from tuning.runs import Run
+from tuning.plan import plan_sweep
+from tuning.runs import Run, create_run
 from tuning.scheduler import make_scheduler
+from tuning.spaces import family_spaces
+from tuning.studies import FamilyStudy
 
 SLOTS = 2
 RULES = [("turns", "none"), ("turns", "race"), ("time", "race"), ("gain", "race"), ("time", "none"),
@@ -178,8 +188,11 @@ def main() -> None:
     parser.add_argument(
         "tables", nargs="+", metavar="FILE:TARGET", help="Or the run directory of a recorded sweep."
     )
-    parser.add_argument("--record", type=float, default=300, help="Seconds of the recorded sweep.")
-    parser.add_argument("--seconds", type=float, nargs="+", default=[30, 60], help="Times that are replayed.")
+    parser.add_argument("--record", type=float, default=60, help="Seconds of each family.")
+    parser.add_argument(
+        "--most-rows", type=int, default=5000, help="Of larger tables so many rows at random."
+    )
+    parser.add_argument("--seconds", type=float, nargs="+", default=[15, 30], help="Times that are replayed.")
     parser.add_argument("--shuffles", type=int, default=20)
     parser.add_argument("--keep", type=Path, help="Folder in which recorded sweeps stay.")
     given = parser.parse_args()
@@ -189,7 +202,7 @@ def main() -> None:
             run = (
                 Path(table)
                 if Path(table).is_dir()
-                else record(source, target, given.record, given.keep or scratch)
+                else record(source, target, given.record, given.keep or scratch, given.most_rows)
             )
             tape = Tape(run)
             counts = {f: sum(t.family == f for t in tape.trials) for f in tape.families}
@@ -198,11 +211,51 @@ def main() -> None:
                 say(tape, seconds, given.shuffles)
 
 
-def record(source: str, target: str, seconds: float, folder: str | Path) -> Path:
-    """Record a sweep; returns its run directory."""
-    more = ["search.choice=turns", "search.scheduler=none", "search.sampler=random", "data.test_size=0.25",
-            "data.n_folds=3", "tracking=none", f"runs={Path(folder).resolve()}"]  # fmt: skip
-    return Path(tune(Path(source).resolve(), target, seconds, more)[1]["run"])
+def record(source: str, target: str, seconds: float, folder: str | Path, most_rows: int) -> Path:
+    """Fit every family's trials for some seconds each; returns the run directory."""
+    table = load_table(source)
+    table = table.sample(min(len(table), most_rows), random_state=0)
+    path = Path(folder) / f"{Path(source).name.split('.')[0]}.parquet"
+    table.to_parquet(path)
+    plan = plan_sweep(
+        load_config(
+            [f"data.source={path}", f"data.target={target}", "data.test_size=0.25", "data.n_folds=3",
+             f"runs={Path(folder).resolve()}"]
+        )
+    )  # fmt: skip
+    run = create_run(plan.config)
+    plan.dataset.save(run.dataset)
+    dataset = plan.dataset
+    data = SweepData(
+        np.asarray(dataset.X), np.asarray(dataset.y), np.asarray(dataset.folds), dataset.n_folds, dataset.split,
+        Task.of(dataset), plan.metric.name, run.trials, None,
+    )  # fmt: skip
+    number = 0
+    for family, space in family_spaces(plan.config, dataset.problem_type).items():
+        study, spent = FamilyStudy(space.space, "random", 0, "minimize"), 0.0
+        points = list(space.portfolio)
+        while spent < seconds or points:
+            origin = "portfolio" if points else "random"
+            params = space.fixed | study.ask(number, points.pop(0) if points else None)
+            spent += _fit(data, run.trial_path(number, family), (number, family, params, origin))
+            number += 1
+    return run.path
+
+
+def _fit(data: SweepData, path: Path, trial: tuple[int, str, dict[str, Any], str]) -> float:
+    """Fit a trial's folds; returns the processor's seconds, which are also written as the folds' own."""
+    number, family, params, origin = trial
+    facts = {"number": number, "family": family, "params": params, "seed": 0, "origin": origin}
+    write_trial(path, facts | {"state": "completed"})
+    job, spent = FoldJob(path, family, params, 0, 1, 0.0, None), 0.0
+    for fold in range(data.n_folds):
+        began = time.process_time()
+        record = fit_fold(data, job, fold, None)
+        seconds = time.process_time() - began
+        spent += seconds
+        record = replace(record, total_s=seconds, train_loss=[], val_loss=[])
+        (path / f"fold_{fold}" / "fold.json").write_text(json.dumps(asdict(record)), "utf-8")
+    return spent
 
 
 def say(tape: Tape, seconds: float, shuffles: int) -> None:
