@@ -14,11 +14,11 @@ import numpy as np
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import loss, score, score_all
-from ensembles.export import write_bundle
+from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.selection import Selection, select
 from ensembles.uncertainty import UncertaintySum
 from errors import TrainingError
-from models.base import FitContext, Task
+from models.base import FitContext, Model, Task
 from models.baseline import predict_untuned_lightgbm
 from models.trials import StoredTrial, read_trials
 
@@ -100,9 +100,18 @@ def build_ensemble(
         test=test,
         n_candidates=len(candidates),
     )
-    named = {m.trial.name: (m.trial, m.weight, m.noise) for m in members}
-    write_bundle(run / "bundle", dataset, named, {**facts, "metric": metric, "scores": summary(ensemble)})
+    exported = tuple(
+        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, _final_models(m.trial, dataset))
+        for m in members
+    )
+    facts = {**facts, "metric": metric, "scores": summary(ensemble)}
+    write_bundle(run / "bundle", Contents(dataset, exported, facts=facts))
     return ensemble
+
+
+def _final_models(trial: StoredTrial, dataset: TabularDataset) -> tuple[Model, ...]:
+    """The models that answer for a trial."""
+    return tuple(trial.load_model(record.fold) for record in trial.final_folds(dataset.split))
 
 
 def summary(ensemble: Ensemble) -> dict[str, Any]:
@@ -146,8 +155,9 @@ def _score_test(
     weights = {m.trial.name: m.weight for m in members}
     for trial in {t.name: t for t in (best, *(m.trial for m in members))}.values():
         final = trial.final_folds(dataset.split)
-        for record in final:
-            prediction = trial.load_model(record.fold).predict(X_test, context.n_threads)
+        for index, record in enumerate(final):
+            model = trial.load_model(record.fold).part_of(index, len(final))
+            prediction = model.predict(X_test, context.n_threads)
             if trial.name in weights:
                 both.add(prediction, weights[trial.name] / len(final))
             if trial.name == best.name:
