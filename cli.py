@@ -167,7 +167,9 @@ def ensemble(
     from tuning.runs import find_run
 
     found = find_run(run, runs)
-    config = override_config(found.config(), overrides or (), ("ensemble", "metric", "name", "registry"))
+    config = override_config(
+        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias")
+    )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:
         print_json(result)
@@ -250,7 +252,7 @@ def models(
     rollback: Annotated[
         bool, typer.Option(help="Go back to NAME's production version before this one.")
     ] = False,
-    registry: RegistryDir = Path("registry"),
+    registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
     """List registered models, or move production.
@@ -261,7 +263,8 @@ def models(
 
       tabularay models churn --promote 3
     """
-    from ensembles.registry import Registry, version_row
+    from ensembles.registry import Registry
+    from ensembles.versions import version_row
 
     store = Registry(registry)
     if name is None and (promote is not None or rollback):
@@ -291,7 +294,7 @@ def predict(
     uncertainty: Annotated[
         bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
     ] = False,
-    registry: RegistryDir = Path("registry"),
+    registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
     """Predict every row of a table, in order.
@@ -305,11 +308,9 @@ def predict(
     from data.sources import load_table
     from ensembles.answers import answer_frame
     from ensembles.bundle import load_bundle
-    from ensembles.registry import Registry
+    from ensembles.registry import find_bundle
 
-    folder = (
-        Path(model) if (Path(model) / "manifest.json").is_file() else Registry(registry).resolve(model).path
-    )
+    folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     frame = answer_frame(bundle, load_table(source, bundle.encoder.text_columns), id_column, uncertainty)
     if as_json:
@@ -332,7 +333,7 @@ def serve(
     overrides: Overrides = None,
     port: Annotated[int | None, typer.Option(help="TCP port; default 8000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind; default: this machine only.")] = None,
-    registry: RegistryDir = Path("registry"),
+    registry: RegistryDir = "registry",
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
