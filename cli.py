@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 import cli_jobs
+import cli_models
 from errors import ConfigError, TabularayError
 from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
 from printing import (
@@ -24,7 +25,6 @@ from printing import (
     print_json,
     print_plan,
     print_result,
-    print_rows,
 )
 
 STARTED = time.time()
@@ -246,44 +246,6 @@ def track(
 
 
 @app.command()
-def models(
-    name: Annotated[str | None, typer.Argument(help="A model; without it, all are listed.")] = None,
-    promote: Annotated[int | None, typer.Option(help="Make this version of NAME the production one.")] = None,
-    rollback: Annotated[
-        bool, typer.Option(help="Go back to NAME's production version before this one.")
-    ] = False,
-    registry: RegistryDir = "registry",
-    as_json: AsJson = False,
-) -> None:
-    """List registered models, or move production.
-
-    [bold]Examples[/bold]
-
-      tabularay models
-
-      tabularay models churn --promote 3
-    """
-    from ensembles.registry import Registry
-    from ensembles.versions import version_row
-
-    store = Registry(registry)
-    if name is None and (promote is not None or rollback):
-        raise ConfigError("--promote and --rollback need the model's NAME")
-    if name is not None and promote is not None:
-        store.promote(name, promote)
-    elif name is not None and rollback:
-        store.rollback(name)
-    versions = [v for n in ([name] if name else store.names()) for v in store.versions(n)]
-    rows = [version_row(v) for v in versions]
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_rows(rows)
-    else:
-        out.print(f"No models in {registry}. Make one: tabularay tune data.source=FILE data.target=COLUMN")
-
-
-@app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
     source: Annotated[
@@ -362,6 +324,7 @@ def serve(
 
 app.command(help=cli_jobs.EXAMPLE_SUBMIT)(cli_jobs.submit)
 app.add_typer(cli_jobs.app, name="jobs")
+app.add_typer(cli_models.app, name="models")
 
 
 def main(arguments: list[str] | None = None) -> None:
