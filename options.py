@@ -19,9 +19,11 @@ RunsDir = Annotated[
     Path, typer.Option("--runs", envvar=["TABULARAY_RUNS", "RUNS"], help="Folder of the run directories.")
 ]
 RegistryDir = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--registry", envvar=["TABULARAY_REGISTRY", "REGISTRY"], help="Folder of the registered models."
+        "--registry",
+        envvar=["TABULARAY_REGISTRY", "REGISTRY"],
+        help="Where models are registered: a folder, s3:// or gs://.",
     ),
 ]
 Address = Annotated[

@@ -181,34 +181,6 @@ def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> N
         out.print("  (no time was left to train an untuned LightGBM for comparison)")
 
 
-def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Registered versions as a table."""
-    table = Table()
-    shown = (
-        "model_id",
-        "aliases",
-        "problem_type",
-        "metric",
-        "oof_score",
-        "test_score",
-        "n_members",
-        "created",
-    )
-    for title in shown:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*(_cell(row[title]) for title in shown))
-    out.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, list):
-        return ", ".join(value)
-    return "" if value is None else str(value)
-
-
 def print_inspection(inspection: Inspection) -> None:
     """Columns, target and warnings of a table; piped, every column stays on one line."""
     console = out if out.is_terminal else Console(width=PIPED_WIDTH)

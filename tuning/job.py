@@ -11,6 +11,7 @@ from rich.console import Console
 
 from configs.load import override_config
 from configs.schema import JobConfig
+from configs.sources import mask_secrets
 from data.metrics import Metric, get_metric
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 BASELINE_GRACE_S = 4.0
 TRACKING_GRACE_S = 2.0
 # What may change when a run goes on: not the table, the folds, the metric or the seed.
-RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry")
+RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry", "alias")
 
 
 def run_job(
@@ -135,7 +136,7 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, context)
     looks = count_test_look(run.path) if ensemble.test else 0
     weights = {m.trial.name: m.weight for m in ensemble.members}
-    version = Registry(config.registry).register(str(config.name), run.bundle)
+    version = Registry(config.registry).register(str(config.name), run.bundle, config.alias)
     trials = read_trials(run.trials)
     rows = leaderboard(trials, metric, weights)
     write_figures(run.figures, trials, metric, weights)
@@ -143,8 +144,9 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     run.log("summary", config=config.model_dump(mode="json"), leaderboard=rows, scores=_flat(scores))
     return {
         "model_id": version.model_id,
-        "registry": str(config.registry),
-        "bundle": str(version.path),
+        "registry": mask_secrets(config.registry),
+        "aliases": list(version.aliases),
+        "bundle": version.location,
         "problem_type": config.problem_type,
         "metric": metric.name,
         "scores": scores,
