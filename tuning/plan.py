@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from configs.schema import JobConfig
 from data.dataset import TabularDataset, load_dataset
 from data.metrics import Metric, default_metric, get_metric
+from ensembles.thresholds import check_goal
 from tuning.runs import Run
 from tuning.spaces import check_families, family_spaces
 
@@ -47,6 +48,7 @@ def plan_resumed(run: Run, config: JobConfig) -> Plan:
 
 
 def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
+    check_goal(config.ensemble.threshold, dataset.target.classes)
     metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
     resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
     if config.params:
