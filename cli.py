@@ -246,7 +246,7 @@ def track(
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it needs
     model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
     source: Annotated[
         str, typer.Option("--input", help="Table with the model's columns: whatever data.source takes.")
@@ -256,16 +256,24 @@ def predict(
     uncertainty: Annotated[
         bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
+    ] = False,
     registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
     """Predict every row of a table, in order.
+
+    With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
+    probability of the class it was given.
 
     [bold]Examples[/bold]
 
       tabularay predict churn --input test.csv --output submission.csv --id-column customer
 
       tabularay predict churn:2 --input test.csv --uncertainty
+
+      tabularay predict churn --input complaints.csv --explain
     """
     from data.sources import load_table
     from ensembles.answers import answer_frame
@@ -274,7 +282,19 @@ def predict(
 
     folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
-    frame = answer_frame(bundle, load_table(source, bundle.encoder.text_columns), id_column, uncertainty)
+    table = load_table(source, bundle.encoder.text_columns)
+    frame = answer_frame(bundle, table, id_column, uncertainty)
+    if explain:
+        from ensembles.explanation import contribution_columns
+
+        with err.status("Explaining") as status:
+            parts = contribution_columns(
+                bundle,
+                table,
+                frame["prediction"],
+                lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
+            )
+        frame = frame.assign(**parts)
     if as_json:
         print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
     elif output is None:
