@@ -260,6 +260,9 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
         float | None,
         typer.Option(help="Add what holds the truth in this share of rows, such as 0.9.", metavar="LEVEL"),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
+    ] = False,
     registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
@@ -267,11 +270,16 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
     With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
 
+    With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
+    probability of the class it was given.
+
     [bold]Examples[/bold]
 
       tabularay predict churn --input test.csv --output submission.csv --id-column customer
 
       tabularay predict churn:2 --input test.csv --uncertainty --interval 0.9
+
+      tabularay predict churn --input complaints.csv --explain
     """
     from data.sources import load_table
     from ensembles.answers import answer_frame, csv_text
@@ -282,6 +290,17 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     table = load_table(source, bundle.encoder.text_columns)
     frame = answer_frame(bundle, table, id_column, uncertainty, interval)
+    if explain:
+        from ensembles.explanation import contribution_columns
+
+        with err.status("Explaining") as status:
+            parts = contribution_columns(
+                bundle,
+                table,
+                frame["prediction"],
+                lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
+            )
+        frame = frame.assign(**parts)
     if as_json:
         print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
     elif output is None:

@@ -50,7 +50,8 @@ def print_card(text: str) -> None:
 
 def print_comparison(first: str, second: str, n_rows: int, found: Sequence[MetricDifference]) -> None:
     """Scores of two models, their difference, and which is better."""
-    table = Table(title=f"{n_rows:,} rows; intervals hold 95 %", title_justify="left")
+    title = f"{n_rows:,} rows; ↑ higher is better, ↓ lower; intervals hold 95 %"
+    table = Table(title=title, title_justify="left")
     table.add_column("metric")
     for title in (first, second, "difference"):
         table.add_column(escape(title), justify="right")
@@ -58,7 +59,7 @@ def print_comparison(first: str, second: str, n_rows: int, found: Sequence[Metri
     names = {"first": first, "second": second, "neither": "(chance?)"}
     for one in found:
         table.add_row(
-            f"{one.metric} ({'higher' if one.mode == 'max' else 'lower'} is better)",
+            f"{one.metric} {'↑' if one.mode == 'max' else '↓'}",
             _with_interval(one.first, one.first_interval),
             _with_interval(one.second, one.second_interval),
             _with_interval(one.difference, one.interval, "+"),

@@ -53,7 +53,11 @@ def _intro(manifest: Manifest) -> list[str]:
     if target is None:
         return []
     families = sorted({m["family"] for m in members})
-    made = f" of {len(members)} members ({', '.join(families)})" if members else ""
+    made = (
+        f" of {len(members)} {'member' if len(members) == 1 else 'members'} ({', '.join(families)})"
+        if members
+        else ""
+    )
     metric = f", chosen for {manifest['metric']}" if "metric" in manifest else ""
     kind = f" ({manifest['problem_type']})" if "problem_type" in manifest else ""
     text = f"Predicts `{_code(target)}`{kind}: one ensemble{made}{metric}."
@@ -115,8 +119,6 @@ def _scores(manifest: Manifest) -> list[str]:
             "",
             *_test_table(test, metric, intervals.get("test", {})),
         ]
-    elif lines:
-        lines += ["", "No rows were withheld for a test."]
     if intervals:
         lines += ["", "Brackets hold 95 % of resamples of the rows (bootstrap)."]
     return lines

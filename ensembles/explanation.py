@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ensembles.importance import column_features
+from errors import PredictionError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ensembles.bundle import Bundle
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -50,20 +53,61 @@ def explain(
         n_orders: Orders of the columns tried per background row, each forwards and backwards.
         seed: Seeds the orders; a row's answer does not depend on the rows beside it.
 
-    Raises: ValueError: there are no background rows.
+    Raises: PredictionError: the bundle was stored without background rows, and none are given.
     """
-    rows = bundle.background if background is None else background
-    places = column_features(bundle.encoder)
-    groups = [np.asarray(features) for features in places.values()]
-    sampler = ShapleySampler(
-        lambda X: bundle.predict_encoded(X).mean, np.asarray(rows, np.float32), groups, n_orders, seed
-    )
+    sampler = bundle_sampler(bundle, background, n_orders, seed)
     found = [sampler.explain(x) for x in X]
-    shape = (len(X), len(groups), len(sampler.base))
+    columns = tuple(column.name for column in bundle.encoder.columns)
+    shape = (len(X), len(columns), len(sampler.base))
     contributions, errors = (
         np.array([pair[i] for pair in found], np.float64).reshape(shape) for i in range(2)
     )
-    return Explanation(tuple(places), sampler.base, contributions, errors)
+    return Explanation(columns, sampler.base, contributions, errors)
+
+
+def bundle_sampler(
+    bundle: Bundle, background: np.ndarray | None = None, n_orders: int = 1, seed: int = 0
+) -> ShapleySampler:
+    """What explains a bundle's rows one by one; arguments as for explain.
+
+    Raises: PredictionError: the bundle was stored without background rows, and none are given.
+    """
+    rows = getattr(bundle, "background", None) if background is None else background
+    if rows is None or not len(rows):
+        raise PredictionError(
+            f"{bundle.path}: stored without the rows that contributions are counted from; build it again: "
+            "tabularay ensemble RUN"
+        )
+    groups = [np.asarray(features) for features in column_features(bundle.encoder).values()]
+    return ShapleySampler(
+        lambda X: bundle.predict_encoded(X).mean, np.asarray(rows, np.float32), groups, n_orders, seed
+    )
+
+
+def contribution_columns(
+    bundle: Bundle, table: pd.DataFrame, labels: pd.Series, on_row: Callable[[int], None] = lambda _: None
+) -> dict[str, np.ndarray]:
+    """What each column adds to what was answered of each row: to the value, or the answered class's probability.
+
+    Args:
+        bundle: The model.
+        table: The rows.
+        labels: What was answered of them.
+        on_row: Told each row's number before its turn.
+
+    Returns: `base_value`, and `contribution_<column>` for each raw column; a row's sum is the value or probability.
+    Raises: DataError: a value does not fit. PredictionError: as explain.
+    """
+    X = bundle.encode(table)
+    outputs = [0] * len(X) if bundle.target.problem_type == "regression" else bundle.target.encode(labels)
+    sampler, added = bundle_sampler(bundle), []
+    for i, (x, k) in enumerate(zip(X, outputs, strict=True)):
+        on_row(i)
+        contributions, _ = sampler.explain(x)
+        added.append(contributions[:, k])
+    names = [f"contribution_{column.name}" for column in bundle.encoder.columns]
+    columns = np.reshape(added, (len(X), len(names))).T
+    return {"base_value": sampler.base[np.asarray(outputs)], **dict(zip(names, columns, strict=True))}
 
 
 class ShapleySampler:

@@ -113,9 +113,9 @@ def test_compare_says_which_is_better(run):
     assert auc["difference"] == pytest.approx(auc["second"] - auc["first"])
     assert auc["interval"][0] <= auc["difference"] <= auc["interval"][1]
     shown = run(*arguments)
-    assert "roc_auc (higher is better)" in shown
-    assert "log_loss (lower is better)" in shown
-    assert "[" in shown
+    assert "roc_auc ↑" in shown
+    assert "log_loss ↓" in shown
+    assert "[0." in shown
 
 
 def test_verify_reports_every_fault(run, folder, capsys):

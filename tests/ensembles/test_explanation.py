@@ -1,15 +1,17 @@
+import io
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cli import main
 from ensembles import explanation
 from ensembles.bundle import load_bundle
 from ensembles.compare import compare_models
 from ensembles.explanation import ShapleySampler, explain
 from ensembles.importance import column_features, permutation_importance
-from errors import DataError
+from errors import DataError, PredictionError
 from tests.quick import quick_model
 
 SINGLE = [np.array([i]) for i in range(3)]
@@ -133,6 +135,27 @@ def test_a_real_ensemble_is_explained_class_by_class(real):
     again = explain(bundle, X[2:3], background=X[40:72])
     np.testing.assert_allclose(again.contributions[0], found.contributions[2], atol=1e-6)
     assert explain(bundle, X[:0], background=X[:2]).contributions.shape == (0, 4, 3)
+
+
+def test_without_background_rows_it_is_said(real, monkeypatch):
+    bundle, frame = real
+    monkeypatch.setattr(type(bundle), "background", None, raising=False)
+    with pytest.raises(PredictionError, match="build it again"):
+        explain(bundle, bundle.encode(frame.head(1)))
+
+
+def test_predict_adds_the_contributions_to_the_answered_class(real, monkeypatch, tmp_path, capsys):
+    bundle, frame = real
+    monkeypatch.setattr(type(bundle), "background", bundle.encode(frame)[40:56], raising=False)
+    frame.drop(columns="y").head(5).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(bundle.path), "--input", str(tmp_path / "new.csv"), "--explain"])
+    assert end.value.code == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    parts = ["base_value", *(f"contribution_{name}" for name in ("a", "noise", "date", "kind"))]
+    assert list(found.columns[-5:]) == parts
+    answered = [row[f"probability_{row['prediction']}"] for _, row in found.iterrows()]
+    np.testing.assert_allclose(found[parts].sum(axis=1), answered, atol=1e-5)
 
 
 def test_columns_are_found_in_encoded_rows(real):
