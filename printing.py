@@ -148,6 +148,8 @@ def print_result(result: dict[str, Any]) -> None:
     )
     if scores["test"]:
         _print_test(scores["test"], metric, result["test_looks"])
+    for line in honesty_lines(scores):
+        out.print(line, highlight=False)
     _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
     name = result["model_id"].partition(":")[0]
@@ -156,6 +158,39 @@ def print_result(result: dict[str, Any]) -> None:
         f"tabularay serve {name}",
         highlight=False,
     )
+
+
+def honesty_lines(scores: dict[str, Any]) -> list[str]:
+    """What is to be told of an ensemble's calibration, coverage, decisions and limits, a line each."""
+    lines = []
+    calibration = scores.get("calibration", {})
+    if calibration.get("kind"):
+        before, after = number(calibration["log_loss_before"]), number(calibration["log_loss_after"])
+        lines.append(
+            f"Probabilities are calibrated ({calibration['kind']}): cross-validated log-loss {before} -> {after}"
+        )
+    test = scores.get("test_honesty", {})
+    if "covered" in test:
+        what, size = ("sets", "mean_set_size") if "mean_set_size" in test else ("intervals", "mean_width")
+        lines.append(
+            f"{test['level']:.0%} {what} held {test['covered']:.1%} of the test rows, "
+            f"{size.replace('_', ' ')} {number(test[size])}"
+        )
+    if "threshold" in scores:
+        goal = scores["threshold"]
+        lines.append(
+            f"Classes are decided for {goal['for']}: cross-validated {number(goal['before'])} -> "
+            f"{number(goal['after'])}"
+        )
+    if "refitted" in scores:
+        kept = scores["refitted"]["kept"]
+        reason = f"; {len(kept)} kept their fold models: {escape(next(iter(kept.values())))}" if kept else ""
+        lines.append(f"Refitted on all rows: {scores['refitted']['members']} members{reason}")
+    if "latency_ms" in scores:
+        found, limit = scores["latency_ms"]["estimate"], scores["latency_ms"]["limit"]
+        late = " [yellow](no member is faster)[/yellow]" if found > limit else ""
+        lines.append(f"One row takes about {found:.2g} ms, limit {limit:g} ms{late}")
+    return lines
 
 
 def _print_tracking(result: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def answer_rows(
             {"predicted_value": v, "uncertainty": u} for v, u in zip(values, uncertainties, strict=True)
         ]
     else:
-        codes = decide(prediction.mean, bundle.manifest.get("threshold"))
+        codes = decide(prediction.mean, bundle.threshold)
         names = [str(c) for c in bundle.target.classes]
         answers = [
             {
@@ -116,7 +116,7 @@ def answer_frame(
                 zip(("prediction_low", "prediction_high"), _ends(bundle, prediction, level).T, strict=True)
             )
     else:
-        codes = decide(prediction.mean, bundle.manifest.get("threshold"))
+        codes = decide(prediction.mean, bundle.threshold)
         columns["prediction"] = bundle.target.decode(codes)
         if level is not None:
             columns["prediction_set"] = _sets(bundle, prediction, level)

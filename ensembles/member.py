@@ -43,6 +43,9 @@ def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads:
 
     Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
     """
-    models = load_models(trial, split)
-    parts = [model.part_of(index, len(models)) for index, model in enumerate(models)]
-    return sum(m.predict(X, n_threads).mean.astype(np.float64) for m in parts) / len(parts)
+    final = trial.final_folds(split)
+    total: np.ndarray | float = 0.0
+    for index, record in enumerate(final):
+        model = trial.load_model(record.fold).part_of(index, len(final))
+        total = total + model.predict(X, n_threads).mean.astype(np.float64)
+    return np.asarray(total) / len(final)

@@ -88,7 +88,8 @@ def _finish_job(
 ) -> dict[str, Any]:
     """The sweep, and what follows it."""
     config = plan.config
-    budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
+    has_test = plan.dataset.y_test is not None
+    budget = Budget(started, config.search.time_budget_s, has_test, config.ensemble.refit)
     sweep = run_sweep(run, plan, budget, console, trials)
     searched = budget.elapsed_s()
     result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.totals)}

@@ -26,7 +26,7 @@ def bundle_of(target, conformal, prediction, threshold=None):
         path="runs/x/bundle",
         target=target,
         conformal=conformal,
-        manifest={"threshold": threshold},
+        threshold=threshold,
         predict=lambda frame: prediction,
     )
 
@@ -80,7 +80,7 @@ def test_tables_get_columns(number, classes):
 
 
 def test_a_threshold_decides_and_the_confidence_is_that_of_the_decision(classes):
-    classes.manifest["threshold"] = {"for": "f1", "weights": [1.0, 1.0, 2.0]}
+    classes.threshold = {"for": "f1", "weights": [1.0, 1.0, 2.0]}
     answer = answer_rows(classes, classes.predict(None))[0]
     assert (answer["predicted_class"], answer["confidence"]) == ("x", 0.4)
     assert answer_frame(classes, pd.DataFrame({"a": [1, 2]}))["prediction"].tolist() == ["x", "x"]
