@@ -1,4 +1,4 @@
-"""Writing a bundle: one graph of all models, proved against them; beside its place, proved by loading, renamed."""
+"""Writing a bundle: one graph of all models, proved against them; beside its place, then renamed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import numpy as np
 from google.protobuf.message import EncodeError
 
 from data.dataset import TabularDataset
-from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, file_hashes, load_bundle
+from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, check_files, file_hashes, read_manifest
 from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
-from ensembles.parity import prove
+from ensembles.parity import proof_rows, prove
 from ensembles.session import GraphSession
 from errors import TrainingError
 from models.base import Task
@@ -57,27 +57,27 @@ def write_bundle(path: Path, contents: Contents) -> None:
 
     Raises:
         TrainingError: the graph answers otherwise than the models, or would be larger than the format allows.
-        BundleError: the written bundle does not load or answers differently.
+        BundleError: what was written cannot be read.
     """
     beside = path.parent / f".{path.name}.new"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    graph = _graph(contents)
-    (beside / "graph.onnx").write_bytes(graph)
+    (beside / "graph.onnx").write_bytes(_graph(contents))
     _write_json(beside / "features.json", contents.dataset.encoder.to_json())
     _write_json(beside / "target.json", contents.dataset.target.to_json())
     if contents.conformal is not None:
         _write_json(beside / "conformal.json", contents.conformal)
     np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
-    session = GraphSession(graph)
-    proof = prove(session, contents.members, contents.dataset, contents.calibration)
+    session = GraphSession(beside / "graph.onnx")
+    X = proof_rows(contents.dataset, (beside / "graph.onnx").stat().st_size)
+    proof = prove(session, contents.members, contents.dataset, contents.calibration, X)
     manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
     _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
     (beside / "card.md").write_text(card_markdown(manifest), "utf-8")
     manifest["files"] = file_hashes(beside)
     manifest["bundle_id"] = bundle_id(manifest)
     _write_json(beside / "manifest.json", manifest)
-    load_bundle(beside)
+    check_files(beside, read_manifest(beside))
     _swap(beside, path)
 
 
