@@ -1,5 +1,6 @@
 """What may be asked of an ensemble, on runs made in seconds without a sweep."""
 
+import shutil
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from ensembles.conformal import interval
 from ensembles.scoring import predict_rows
 from errors import ConfigError, TrainingError
 from models.base import FitContext
+from models.trials import read_trials
 from tests.quick import quick_model, write_table
 
 FAMILIES = ("lightgbm", "xgboost", "dnn")
@@ -45,6 +47,12 @@ def runs(tmp_path_factory):
     return {kind: make(kind) for kind in ("binary", "regression")}
 
 
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Ensembles are built without their bundles, which take the most time."""
+    monkeypatch.setattr("ensembles.build.write_bundle", lambda path, contents: None)
+
+
 def build(run, metric, context=None, **config):
     return build_ensemble(run, EnsembleConfig(**config), metric, FACTS, context or FitContext())
 
@@ -71,7 +79,7 @@ def test_refitted_members_are_one_model_each_that_has_seen_all_rows(runs):
     np.testing.assert_allclose(found.mean, after[0].mean, rtol=1e-4, atol=1e-4)
 
 
-def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs):
+def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs, unwritten):
     late = FitContext(deadline=time.monotonic())
     ensemble = build(runs["regression"], "rmse", late, refit=True)
     assert all(m.refitted is None for m in ensemble.members)
@@ -80,7 +88,7 @@ def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs
     assert all("no time" in reason for reason in kept.values())
 
 
-def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch):
+def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch, unwritten):
     def fails(trial, dataset, context):
         raise TrainingError("diverged")
 
@@ -89,7 +97,7 @@ def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch):
     assert set(kept.values()) == {"diverged"}
 
 
-def test_a_limit_of_latency_is_kept_to(runs, monkeypatch):
+def test_a_limit_of_latency_is_kept_to(runs, monkeypatch, unwritten):
     cost = {"LightGBM": 1.0, "XGBoost": 2.0, "DNN": 4.0}
     monkeypatch.setattr(
         latency, "estimate_latency", lambda models, X: sum(cost[type(m).__name__] for m in models)
@@ -109,8 +117,6 @@ def test_a_limit_of_latency_is_kept_to(runs, monkeypatch):
 
 
 def test_latency_is_that_of_all_models(runs):
-    from models.trials import read_trials
-
     trial = read_trials(runs["binary"] / "trials")[0]
     models = [trial.load_model(f.fold) for f in trial.folds]
     X = np.asarray(TabularDataset.load(runs["binary"] / "dataset").X[:8])
@@ -132,7 +138,7 @@ def test_what_honesty_was_learned_is_stored_and_told(runs):
     assert manifest["scores"]["test"] == scores["test"]
 
 
-def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs):
+def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs, unwritten):
     ensemble = build(runs["regression"], "rmse")
     answers, dataset, _ = rmse_on_test(ensemble, runs["regression"])
     ends = interval(answers.mean, answers.members, ensemble.honesty.conformal, 0.8)
@@ -160,8 +166,6 @@ def test_epistemic_uncertainty_rises_far_from_the_training_rows(runs, kind, metr
 
 
 def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
-    import shutil
-
     source = write_table(tmp_path / "table.csv", table("regression"))
     run = quick_model(tmp_path, source, families=("lightgbm", "xgboost"))
     shutil.rmtree(run / "trials" / "0000-lightgbm" / "fold_1" / "model")
