@@ -62,6 +62,11 @@ class ArrowStore:
         prefix = f"{self._at(folder).rstrip('/')}/"
         return sorted({i.path.removeprefix(prefix).partition("/")[0] for i in found} - {CLAIMS})
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        with self._named("read"):
+            return self._files.get_file_info(self._at(path)).type == pafs.FileType.File
+
     def read(self, path: str) -> bytes:
         """A file's content."""
         with self._named("read", FileNotFoundError), self._files.open_input_stream(self._at(path)) as stream:
@@ -72,7 +77,7 @@ class ArrowStore:
 
         Raises: ConfigError: the store refuses.
         """
-        if self._exists(path):
+        if self.has(path):
             return False
         folder, _, name = path.rpartition("/")
         claims = f"{folder}/{CLAIMS}"
@@ -83,7 +88,7 @@ class ArrowStore:
         rivals = sorted(self._list(claims), key=lambda i: (self._time(i), i.base_name))
         ours = [i.base_name for i in rivals if i.base_name.startswith(f"{name}.")]
         left = [i.base_name for i in rivals if i.base_name < name]  # by writers that died since
-        if not self._exists(path):
+        if not self.has(path):
             self._write(path, content if ours[0] == mine else self._claimed(f"{claims}/{ours[0]}", path))
         won = self.read(path) == content
         for claim in [*ours, *left] if won else [mine]:
@@ -95,7 +100,7 @@ class ArrowStore:
 
         Raises: ConfigError: the store refuses.
         """
-        if self._exists(f"{path}/manifest.json"):
+        if self.has(f"{path}/manifest.json"):
             return
         files = [p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()]
         files.sort(key=lambda name: name == "manifest.json")
@@ -177,10 +182,6 @@ class ArrowStore:
         with self._named("read"):
             root = self._at(folder).rstrip("/")
             return self._files.get_file_info(pafs.FileSelector(root, True, recursive))
-
-    def _exists(self, path: str) -> bool:
-        with self._named("read"):
-            return self._files.get_file_info(self._at(path)).type == pafs.FileType.File
 
     def _write(self, path: str, content: bytes) -> None:
         with self._named("written"), self._writer(path) as stream:

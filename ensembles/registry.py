@@ -69,13 +69,13 @@ class Registry:
         match = MODEL_ID.fullmatch(model_id)
         if match is None:
             raise ModelNotFoundError(f"'{model_id}': expected NAME, NAME:VERSION or NAME@ALIAS")
-        versions = self.versions(match["name"])
-        alias = match["alias"] or PRODUCTION
-        for version in versions:
-            if version.version == int(match["version"]) if match["version"] else alias in version.aliases:
-                return version
+        name, state = match["name"], self._journal(match["name"]).state()
+        given = int(match["version"]) if match["version"] else None
+        version = state.aliases.get(match["alias"] or PRODUCTION) if given is None else given
+        if version in state.versions:
+            return self._version(name, state, state.versions[version])
         known = ", ".join(
-            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in versions
+            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in self.versions(name)
         )
         raise ModelNotFoundError(
             f"'{model_id}': no such version in {self.where}; there is: {known or 'none'}"

@@ -28,6 +28,9 @@ class Store(Protocol):
     def names(self, folder: str) -> list[str]:
         """Names in a folder, in order, without unfinished ones; none where there is no such folder."""
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+
     def read(self, path: str) -> bytes:
         """A file's content.
 
@@ -68,6 +71,10 @@ class LocalStore:
             return sorted(n for n in os.listdir(self.root / folder) if not n.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / path).is_file()
 
     def read(self, path: str) -> bytes:
         """A file's content."""
