@@ -51,6 +51,9 @@ class Store(Protocol):
     def fetch(self, path: str, bundle_id: str) -> Path:
         """A bundle's folder on this machine."""
 
+    def fetch_manifest(self, path: str, bundle_id: str) -> Path:
+        """A folder on this machine with a bundle's manifest, and perhaps with nothing else of it."""
+
     def remove_folder(self, path: str) -> None:
         """Remove a folder; nothing happens where there is none."""
 
@@ -127,6 +130,10 @@ class LocalStore:
     def fetch(self, path: str, bundle_id: str) -> Path:
         """The folder itself."""
         return self.root / path
+
+    def fetch_manifest(self, path: str, bundle_id: str) -> Path:
+        """The folder itself."""
+        return self.fetch(path, bundle_id)
 
     def remove_folder(self, path: str) -> None:
         """Rename, then remove, so that no half of it is ever seen."""
