@@ -256,6 +256,10 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     uncertainty: Annotated[
         bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
     ] = False,
+    interval: Annotated[
+        float | None,
+        typer.Option(help="Add what holds the truth in this share of rows, such as 0.9.", metavar="LEVEL"),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
     ] = False,
@@ -264,6 +268,8 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 ) -> None:
     """Predict every row of a table, in order.
 
+    With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
+
     With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
     probability of the class it was given.
 
@@ -271,19 +277,19 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
       tabularay predict churn --input test.csv --output submission.csv --id-column customer
 
-      tabularay predict churn:2 --input test.csv --uncertainty
+      tabularay predict churn:2 --input test.csv --uncertainty --interval 0.9
 
       tabularay predict churn --input complaints.csv --explain
     """
     from data.sources import load_table
-    from ensembles.answers import answer_frame
+    from ensembles.answers import answer_frame, csv_text
     from ensembles.bundle import load_bundle
     from ensembles.registry import find_bundle
 
     folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     table = load_table(source, bundle.encoder.text_columns)
-    frame = answer_frame(bundle, table, id_column, uncertainty)
+    frame = answer_frame(bundle, table, id_column, uncertainty, interval)
     if explain:
         from ensembles.explanation import contribution_columns
 
@@ -298,11 +304,11 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     if as_json:
         print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
     elif output is None:
-        sys.stdout.write(frame.to_csv(index=False))
+        sys.stdout.write(csv_text(frame))
     if output is not None:
         beside = output.with_name(f".{output.name}.new")
         try:
-            frame.to_csv(beside, index=False)
+            beside.write_text(csv_text(frame), encoding="utf-8")
             beside.replace(output)
         except OSError as error:
             raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None

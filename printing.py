@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -20,7 +21,7 @@ from data.messages import show_score as number
 if TYPE_CHECKING:
     from data.dataset import TabularDataset
     from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
-    from tuning.sweep import Plan
+    from tuning.plan import Plan
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -41,10 +42,32 @@ def print_error(error: Exception) -> None:
     )
 
 
+def json_only(asked: bool) -> bool:
+    """Keep the standard output for the answer of `--json`: whatever a library prints goes to the standard error.
+
+    The file descriptor itself is turned away, because libraries in C and processes started by them write there too.
+    """
+    if asked and _answers.stream is None and sys.__stdout__ is sys.stdout:
+        sys.stdout.flush()
+        _answers.stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    return asked
+
+
+class _Answers:
+    """Where the answer of `--json` goes once the standard output is turned away."""
+
+    stream: TextIO | None = None
+
+
+_answers = _Answers()
+
+
 def print_json(value: Any) -> None:
     """JSON and nothing else on the standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    stream = _answers.stream or sys.stdout
+    stream.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    stream.flush()
 
 
 def print_plan(plan: Plan) -> None:
@@ -125,6 +148,8 @@ def print_result(result: dict[str, Any]) -> None:
     )
     if scores["test"]:
         _print_test(scores["test"], metric, result["test_looks"])
+    for line in honesty_lines(scores):
+        out.print(line, highlight=False)
     _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
     name = result["model_id"].partition(":")[0]
@@ -133,6 +158,39 @@ def print_result(result: dict[str, Any]) -> None:
         f"tabularay serve {name}",
         highlight=False,
     )
+
+
+def honesty_lines(scores: dict[str, Any]) -> list[str]:
+    """What is to be told of an ensemble's calibration, coverage, decisions and limits, a line each."""
+    lines = []
+    calibration = scores.get("calibration", {})
+    if calibration.get("kind"):
+        before, after = number(calibration["log_loss_before"]), number(calibration["log_loss_after"])
+        lines.append(
+            f"Probabilities are calibrated ({calibration['kind']}): cross-validated log-loss {before} -> {after}"
+        )
+    test = scores.get("test_honesty", {})
+    if "covered" in test:
+        what, size = ("sets", "mean_set_size") if "mean_set_size" in test else ("intervals", "mean_width")
+        lines.append(
+            f"{test['level']:.0%} {what} held {test['covered']:.1%} of the test rows, "
+            f"{size.replace('_', ' ')} {number(test[size])}"
+        )
+    if "threshold" in scores:
+        goal = scores["threshold"]
+        lines.append(
+            f"Classes are decided for {goal['for']}: cross-validated {number(goal['before'])} -> "
+            f"{number(goal['after'])}"
+        )
+    if "refitted" in scores:
+        kept = scores["refitted"]["kept"]
+        reason = f"; {len(kept)} kept their fold models: {escape(next(iter(kept.values())))}" if kept else ""
+        lines.append(f"Refitted on all rows: {scores['refitted']['members']} members{reason}")
+    if "latency_ms" in scores:
+        found, limit = scores["latency_ms"]["estimate"], scores["latency_ms"]["limit"]
+        late = " [yellow](no member is faster)[/yellow]" if found > limit else ""
+        lines.append(f"One row takes about {found:.2g} ms, limit {limit:g} ms{late}")
+    return lines
 
 
 def _print_tracking(result: dict[str, Any]) -> None:

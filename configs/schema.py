@@ -146,10 +146,19 @@ class EnsembleConfig(Section):
     Attributes:
         max_steps: Greedy selection steps, with replacement.
         max_members: Different trials that may enter.
+        refit: Each member fitted once more on all rows, instead of its fold models; smaller and faster. Members for
+            which time is short keep their fold models.
+        max_latency_ms: Most that predicting one row may take, as estimated member by member; null: no limit.
+        threshold: How classes are decided: null takes the likeliest; f1, balanced_accuracy or accuracy the decision
+            with the highest such score out of fold; a matrix of costs, costs[true][predicted] in the order of the
+            classes, the one with the lowest expected cost.
     """
 
     max_steps: int = Field(40, ge=1, le=200)
     max_members: int = Field(15, ge=1, le=100)
+    refit: bool = False
+    max_latency_ms: float | None = Field(None, gt=0)
+    threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None
 
 
 class ServingConfig(Section):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ensembles.bundle import Bundle
+from ensembles.conformal import interval, prediction_set
+from ensembles.thresholds import decide
 from ensembles.uncertainty import EnsemblePrediction
-from errors import DataError
+from errors import DataError, PredictionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,39 +19,87 @@ if TYPE_CHECKING:
 UNCERTAINTIES = ("total", "aleatoric", "epistemic")
 
 
-def answer_rows(bundle: Bundle, prediction: EnsemblePrediction) -> list[dict[str, Any]]:
+def answer_rows(
+    bundle: Bundle, prediction: EnsemblePrediction, level: float | None = None
+) -> list[dict[str, Any]]:
     """One JSON-safe answer per row.
 
-    Classes: predicted_class (in the labels' own type), confidence (its probability), probabilities
-    (by label), uncertainty. Numbers: predicted_value, uncertainty.
+    Classes: predicted_class (in the labels' own type; by the bundle's threshold where it has one), confidence (its
+    probability), probabilities (by label), uncertainty. Numbers: predicted_value, uncertainty. With a level also
+    prediction_set (labels), or interval (low, high), and level: what holds the truth in that share of rows.
+
+    Raises:
+        ConfigError: the level is not in (0, 1).
+        PredictionError: the bundle has nothing to make intervals of, or not for so high a level.
     """
     parts = np.column_stack([getattr(prediction, name) for name in UNCERTAINTIES]).tolist()
     uncertainties = [dict(zip(UNCERTAINTIES, row, strict=True)) for row in parts]
     if bundle.target.problem_type == "regression":
         values = prediction.mean[:, 0].tolist()
-        return [{"predicted_value": v, "uncertainty": u} for v, u in zip(values, uncertainties, strict=True)]
-    labels = bundle.target.decode(prediction.mean.argmax(1))
-    names = [str(c) for c in bundle.target.classes]
-    return [
-        {
-            "predicted_class": label,
-            "confidence": max(row),
-            "probabilities": dict(zip(names, row, strict=True)),
-            "uncertainty": uncertainty,
-        }
-        for label, row, uncertainty in zip(labels, prediction.mean.tolist(), uncertainties, strict=True)
-    ]
+        answers = [
+            {"predicted_value": v, "uncertainty": u} for v, u in zip(values, uncertainties, strict=True)
+        ]
+    else:
+        codes = decide(prediction.mean, bundle.threshold)
+        names = [str(c) for c in bundle.target.classes]
+        answers = [
+            {
+                "predicted_class": label,
+                "confidence": row[code],
+                "probabilities": dict(zip(names, row, strict=True)),
+                "uncertainty": uncertainty,
+            }
+            for label, code, row, uncertainty in zip(
+                bundle.target.decode(codes), codes, prediction.mean.tolist(), uncertainties, strict=True
+            )
+        ]
+    if level is None:
+        return answers
+    ranges = _ranges(bundle, prediction, level)
+    return [answer | found | {"level": level} for answer, found in zip(answers, ranges, strict=True)]
+
+
+def _ranges(bundle: Bundle, prediction: EnsemblePrediction, level: float) -> list[dict[str, Any]]:
+    if bundle.target.problem_type == "regression":
+        ends = _ends(bundle, prediction, level).tolist()
+        return [{"interval": {"low": low, "high": high}} for low, high in ends]
+    return [{"prediction_set": labels} for labels in _sets(bundle, prediction, level)]
+
+
+def _ends(bundle: Bundle, prediction: EnsemblePrediction, level: float) -> np.ndarray:
+    return interval(prediction.mean, prediction.members, _conformal(bundle), level)
+
+
+def _sets(bundle: Bundle, prediction: EnsemblePrediction, level: float) -> list[list[Any]]:
+    held = prediction_set(prediction.mean, _conformal(bundle), level)
+    return [bundle.target.decode(np.flatnonzero(row)) for row in held]
+
+
+def _conformal(bundle: Bundle) -> dict[str, Any]:
+    if bundle.conformal is None:
+        raise PredictionError(
+            f"{bundle.path}: the model was stored without what intervals are made of; build it again: "
+            "tabularay ensemble RUN"
+        )
+    return bundle.conformal
 
 
 def answer_frame(
-    bundle: Bundle, frame: pd.DataFrame, id_column: str | None = None, uncertainty: bool = False
+    bundle: Bundle,
+    frame: pd.DataFrame,
+    id_column: str | None = None,
+    uncertainty: bool = False,
+    level: float | None = None,
 ) -> pd.DataFrame:
     """One row per row of the table, in order.
 
     Columns: the id where one is named, `prediction`, for classes `probability_<class>` each, and on request
-    `uncertainty_total`, `uncertainty_aleatoric`, `uncertainty_epistemic`.
+    `uncertainty_total`, `uncertainty_aleatoric`, `uncertainty_epistemic`; with a level `prediction_low` and
+    `prediction_high`, or `prediction_set`, a list of labels.
 
-    Raises: DataError: a column is missing, or a value does not fit.
+    Raises:
+        DataError: a column is missing, or a value does not fit.
+        ConfigError, PredictionError: see answer_rows.
     """
     import pandas as pd  # noqa: PLC0415 - not on the serving path
 
@@ -60,10 +111,25 @@ def answer_frame(
     columns: dict[str, Any] = {} if id_column is None else {id_column: frame[id_column].to_numpy()}
     if bundle.target.problem_type == "regression":
         columns["prediction"] = prediction.mean[:, 0]
+        if level is not None:
+            columns |= dict(
+                zip(("prediction_low", "prediction_high"), _ends(bundle, prediction, level).T, strict=True)
+            )
     else:
-        columns["prediction"] = bundle.target.decode(prediction.mean.argmax(1))
+        codes = decide(prediction.mean, bundle.threshold)
+        columns["prediction"] = bundle.target.decode(codes)
+        if level is not None:
+            columns["prediction_set"] = _sets(bundle, prediction, level)
         for i, label in enumerate(bundle.target.classes):
             columns[f"probability_{label}"] = prediction.mean[:, i]
     if uncertainty:
         columns |= {f"uncertainty_{name}": getattr(prediction, name) for name in UNCERTAINTIES}
     return pd.DataFrame(columns)
+
+
+def csv_text(answers: pd.DataFrame) -> str:
+    """What answer_frame made, as CSV; sets of labels are written as JSON lists."""
+    if "prediction_set" in answers.columns:
+        texts = [json.dumps(labels, ensure_ascii=False) for labels in answers["prediction_set"]]
+        answers = answers.assign(prediction_set=texts)
+    return answers.to_csv(index=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,21 @@ import numpy as np
 
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
-from data.metrics import loss, score, score_all
-from ensembles.export import write_bundle
-from ensembles.selection import Selection, select
-from ensembles.uncertainty import UncertaintySum
+from data.metrics import METRICS
+from ensembles.candidates import Candidates
+from ensembles.export import Contents, ExportMember, write_bundle
+from ensembles.honesty import Honesty, Validated, learn_honesty
+from ensembles.latency import select_within
+from ensembles.member import Member, load_models
+from ensembles.refit import refit_members
+from ensembles.scoring import score_test
+from ensembles.selection import Limits, Selection, select
+from ensembles.thresholds import check_goal
 from errors import TrainingError
-from models.base import FitContext, Task
-from models.baseline import predict_untuned_lightgbm
+from models.base import FitContext
 from models.trials import StoredTrial, read_trials
 
-
-@dataclass(frozen=True)
-class Member:
-    """A trial in the ensemble.
-
-    Attributes:
-        trial: The trial.
-        weight: Its weight; weights sum to 1.
-        noise: Variance of its out-of-fold errors (regression; 0 for classes).
-    """
-
-    trial: StoredTrial
-    weight: float
-    noise: float
+PROBE_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -47,17 +38,23 @@ class Ensemble:
         best_single: The trial with the best out-of-fold score.
         oof_score: Score of the ensemble on the validated rows, out of fold, in the metric's direction.
         best_single_oof_score: The same of the best single trial.
+        honesty: Calibration, conformal scores and threshold.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
+        test_honesty: Coverage and calibration on the withheld rows; empty as above.
         n_candidates: Trials that had finished every fold.
+        notes: What was asked for and done: latency, refitting.
     """
 
     members: tuple[Member, ...]
     best_single: StoredTrial
     oof_score: float
     best_single_oof_score: float
+    honesty: Honesty
     test: dict[str, dict[str, float]]
+    test_honesty: dict[str, Any]
     n_candidates: int
+    notes: dict[str, Any]
 
 
 def build_ensemble(
@@ -69,39 +66,41 @@ def build_ensemble(
 
     Args:
         run: Run directory, with `dataset/` and `trials/`.
-        config: Limits of the selection.
+        config: Limits of the selection, and what is asked of the ensemble.
         metric: What selection optimises.
         facts: Further entries of the manifest.
-        context: Threads for predicting test rows and for the baseline, and the baseline's deadline.
+        context: Threads for predicting test rows, refitting and the baseline, and the deadline of both.
 
-    Raises: TrainingError: no trial finished every fold.
+    Raises:
+        ConfigError: `ensemble.threshold` does not fit the target.
+        TrainingError: no trial finished every fold.
     """
     dataset = TabularDataset.load(run / "dataset")
-    candidates = [t for t in read_trials(run / "trials") if len(t.folds) == dataset.n_folds]
-    if not candidates:
-        raise TrainingError(
-            f"{run}: no trial is complete (folds: {dataset.n_folds}), so there is nothing to build from; "
-            "give the search more time (search.time_budget_s) or fewer folds (data.n_folds, data.val_size)"
-        )
+    check_goal(config.threshold, dataset.target.classes)
     folds = np.asarray(dataset.folds)
     y = np.asarray(dataset.y)[folds >= 0]
-    oofs = [t.oof(folds) for t in candidates]
-    selection = select(oofs, y, partial(loss, metric), config.max_steps, config.max_members)
-    scores = [score(metric, y, oof) for oof in oofs]
-    best = int(np.argmin([loss(metric, y, oof) for oof in oofs]))
-    members = _members(selection, candidates, oofs, y if dataset.problem_type == "regression" else None)
-    oof = sum(w * oofs[i] for i, w in selection.weights.items())
-    test = _score_test(members, candidates[best], dataset, context)
+    candidates = Candidates(_complete(run, dataset), folds)
+    selection, notes = _select(candidates, y, metric, config, dataset)
+    members, rows = _members(selection, candidates, y, folds[folds >= 0])
+    honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
+    if config.refit:
+        members, reasons = refit_members(run / "refit", members, dataset, context)
+        notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
+    best = candidates.trials[selection.best]
+    test, test_honesty = score_test(members, best, honesty, dataset, context)
+    from_loss = METRICS[metric].from_loss
     ensemble = Ensemble(
         members=members,
-        best_single=candidates[best],
-        oof_score=score(metric, y, oof),
-        best_single_oof_score=scores[best],
+        best_single=best,
+        oof_score=from_loss(selection.loss),
+        best_single_oof_score=from_loss(selection.best_loss),
+        honesty=honesty,
         test=test,
+        test_honesty=test_honesty,
         n_candidates=len(candidates),
+        notes=notes,
     )
-    named = {m.trial.name: (m.trial, m.weight, m.noise) for m in members}
-    write_bundle(run / "bundle", dataset, named, {**facts, "metric": metric, "scores": summary(ensemble)})
+    _write(run / "bundle", dataset, ensemble, {**facts, "metric": metric, "scores": summary(ensemble)})
     return ensemble
 
 
@@ -112,7 +111,10 @@ def summary(ensemble: Ensemble) -> dict[str, Any]:
         "oof_best_single": ensemble.best_single_oof_score,
         "best_single": ensemble.best_single.name,
         "n_candidates": ensemble.n_candidates,
+        **ensemble.honesty.report,
+        **ensemble.notes,
         "test": ensemble.test,
+        "test_honesty": ensemble.test_honesty,
     }
 
 
@@ -124,43 +126,49 @@ def count_test_look(run: Path) -> int:
     return looks
 
 
+def _complete(run: Path, dataset: TabularDataset) -> list[StoredTrial]:
+    found = [t for t in read_trials(run / "trials") if len(t.folds) == dataset.n_folds and t.has_models]
+    if not found:
+        raise TrainingError(
+            f"{run}: no trial is complete (folds: {dataset.n_folds}), so there is nothing to build from; "
+            "give the search more time (search.time_budget_s) or fewer folds (data.n_folds, data.val_size)"
+        )
+    return found
+
+
+def _select(
+    candidates: Candidates, y: np.ndarray, metric: str, config: EnsembleConfig, dataset: TabularDataset
+) -> tuple[Selection, dict[str, Any]]:
+    limits = Limits(config.max_steps, config.max_members)
+    if config.max_latency_ms is None:
+        return select(candidates, y, metric, limits), {}
+    probe = (np.asarray(dataset.X[:PROBE_ROWS]), dataset.split)
+    selection, latency = select_within(candidates, y, metric, limits, config.max_latency_ms, probe)
+    return selection, {"latency_ms": {"estimate": latency, "limit": config.max_latency_ms}}
+
+
 def _members(
-    selection: Selection, candidates: list[StoredTrial], oofs: list[np.ndarray], values: np.ndarray | None
-) -> tuple[Member, ...]:
-    def noise(i: int) -> float:
-        return 0.0 if values is None else float(np.mean((oofs[i][:, 0] - values) ** 2))
+    selection: Selection, candidates: Candidates, y: np.ndarray, folds: np.ndarray
+) -> tuple[tuple[Member, ...], Validated]:
+    """The members by falling weight, and their out-of-fold predictions in the same order."""
+    order = sorted(selection.weights, key=lambda i: (-selection.weights[i], candidates.trials[i].number))
+    oofs = [candidates[i] for i in order]
 
-    members = [Member(candidates[i], weight, noise(i)) for i, weight in selection.weights.items()]
-    return tuple(sorted(members, key=lambda m: (-m.weight, m.trial.number)))
+    def noise(P: np.ndarray) -> float:
+        return float(np.mean((P[:, 0] - y) ** 2)) if P.shape[1] == 1 else 0.0
 
-
-def _score_test(
-    members: tuple[Member, ...], best: StoredTrial, dataset: TabularDataset, context: FitContext
-) -> dict[str, dict[str, float]]:
-    if dataset.X_test is None or dataset.y_test is None:
-        return {}
-    X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
-    is_regression = dataset.problem_type == "regression"
-    both = UncertaintySum(is_regression)
-    single = UncertaintySum(is_regression)
-    weights = {m.trial.name: m.weight for m in members}
-    for trial in {t.name: t for t in (best, *(m.trial for m in members))}.values():
-        final = trial.final_folds(dataset.split)
-        for record in final:
-            prediction = trial.load_model(record.fold).predict(X_test, context.n_threads)
-            if trial.name in weights:
-                both.add(prediction, weights[trial.name] / len(final))
-            if trial.name == best.name:
-                single.add(prediction, 1 / len(final))
-    answers = {"ensemble": both.result().mean, "best_single": single.result().mean}
-    X, y = np.asarray(dataset.X), np.asarray(dataset.y)
-    untuned = predict_untuned_lightgbm(task_of(dataset), X, y, X_test, context)
-    if untuned is not None:
-        answers["untuned_lightgbm"] = untuned
-    return {who: score_all(y_test, P, dataset.problem_type) for who, P in answers.items()}
+    weights = [selection.weights[i] for i in order]
+    members = [
+        Member(candidates.trials[i], w, noise(P)) for i, w, P in zip(order, weights, oofs, strict=True)
+    ]
+    return tuple(members), Validated(y, folds, oofs, weights)
 
 
-def task_of(dataset: TabularDataset) -> Task:
-    """What models must know of a dataset."""
-    n_outputs = len(dataset.target.classes) or 1
-    return Task(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))
+def _write(path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any]) -> None:
+    members = tuple(
+        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
+        for m in ensemble.members
+    )
+    honesty = ensemble.honesty
+    contents = Contents(dataset, members, honesty.calibration, honesty.conformal, honesty.threshold, facts)
+    write_bundle(path, contents)

@@ -1,10 +1,14 @@
 """A model as a directory without code: reading it, proving it, predicting with it.
 
-manifest.json     format, problem, scores, members with weights, versions, sha256 of every other file
+manifest.json     format, problem, scores, members with weights, calibration, versions, sha256 of every other file
+graph.onnx        the whole ensemble: encoded rows in, predictions and their uncertainty out
 features.json     the encoder
 target.json       the target and its classes
+conformal.json    what intervals and prediction sets are made with, where there are any
+background.npy    some encoded training rows
 golden.json       rows and the answers they must get
-members/<trial>/fold_<k>/    fold models in their families' own formats
+
+Predicting needs NumPy and ONNX Runtime, and pandas where a frame is given; nothing that models are fitted with.
 """
 
 from __future__ import annotations
@@ -20,25 +24,31 @@ import numpy as np
 
 from data.encoder import Encoder
 from data.target import Target
-from ensembles.uncertainty import EnsemblePrediction, UncertaintySum
+from ensembles.session import GraphSession
+from ensembles.uncertainty import EnsemblePrediction
 from errors import BundleError, DataError
-from models.base import Model
-from models.families import get_family
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GOLDEN_RTOL = 1e-4
 
 
 class Bundle:
     """A loaded model. Make one with `load_bundle`."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any], n_threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: dict[str, Any],
+        n_threads: int = 1,
+        session: GraphSession | None = None,
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.n_threads = n_threads
+        self._session = session or GraphSession(path / "graph.onnx", n_threads)
         self.encoder = Encoder.from_json(_read_json(path / "features.json"))
         self.target = Target.from_json(_read_json(path / "target.json"))
 
@@ -47,27 +57,36 @@ class Bundle:
         """Identity of the content."""
         return self.manifest["bundle_id"]
 
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """What the graph does to its mean, see ensembles.calibration; None: nothing."""
+        return self.manifest.get("calibration")
+
+    @property
+    def threshold(self) -> dict[str, Any] | None:
+        """Which probability makes which decision, see ensembles.thresholds; None: the largest wins."""
+        return self.manifest.get("threshold")
+
     @cached_property
-    def members(self) -> list[tuple[Model, float, float]]:
-        """Every fold model with its weight and, where it has learned none, its noise variance."""
-        out = []
-        for member in self.manifest["members"]:
-            folders = sorted((self.path / "members" / member["trial"]).glob("fold_*"))
-            if not folders:
-                raise BundleError(f"{self.path}: no models of member {member['trial']}")
-            family = get_family(member["family"])
-            out += [(family.load(f), member["weight"] / len(folders), member["noise"]) for f in folders]
-        return out
+    def conformal(self) -> dict[str, Any] | None:
+        """What intervals and sets are made with, see ensembles.conformal; None: there are none."""
+        path = self.path / "conformal.json"
+        return _read_json(path) if path.exists() else None
+
+    @cached_property
+    def background(self) -> np.ndarray:
+        """Some encoded training rows, to explain predictions against.
+
+        Shape: float32 (n_samples, n_features), at most 64 samples.
+        """
+        return np.load(self.path / "background.npy", allow_pickle=False)
 
     def predict_encoded(self, X: np.ndarray) -> EnsemblePrediction:
         """Predict encoded rows.
 
         Shape: X float32 (n_samples, n_features).
         """
-        sums = UncertaintySum(self.target.problem_type == "regression")
-        for model, weight, noise in self.members:
-            sums.add(model.predict(X, self.n_threads), weight, noise)
-        return sums.result()
+        return self._session.predict(X)
 
     def encode(
         self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
@@ -138,10 +157,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if manifest["format_version"] != FORMAT_VERSION:
         raise BundleError(
             f"{path}: bundle format {manifest['format_version']}, this version reads format {FORMAT_VERSION}"
+            f"{_remedy(manifest['format_version'])}"
         )
     if manifest.get("bundle_id") != bundle_id(manifest):
         raise BundleError(f"{path / 'manifest.json'}: changed since the bundle was made")
     return manifest
+
+
+def _remedy(found: Any) -> str:
+    if isinstance(found, int) and found < FORMAT_VERSION:
+        return "; build it anew from its run: tabularay ensemble RUN"
+    return "; a later version of tabularay wrote it"
 
 
 def bundle_id(manifest: Mapping[str, Any]) -> str:

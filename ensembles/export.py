@@ -1,4 +1,4 @@
-"""Writing a bundle: beside its place, proved by loading, then renamed."""
+"""Writing a bundle: one graph of all models, proved against them; beside its place, proved by loading, renamed."""
 
 from __future__ import annotations
 
@@ -7,65 +7,131 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from google.protobuf.message import EncodeError
+
 from data.dataset import TabularDataset
 from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, file_hashes, load_bundle
-from models.trials import StoredTrial
+from ensembles.graph import ExportMember, build_graph
+from ensembles.parity import prove
+from ensembles.session import GraphSession
+from errors import TrainingError
+from models.base import Task
+from models.boosting import TargetScale
 
-LIBRARIES = ("numpy", "torch", "lightgbm", "xgboost")
+__all__ = ["Contents", "ExportMember", "write_bundle"]
+
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
+BACKGROUND_ROWS = 64
 
 
-def write_bundle(
-    path: Path,
-    dataset: TabularDataset,
-    members: Mapping[str, tuple[StoredTrial, float, float]],
-    facts: Mapping[str, Any],
-) -> None:
-    """Write the bundle of some trials; an older one at path is replaced only by a proved one.
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle is made of.
 
-    Args:
-        path: Where the bundle will be.
-        dataset: The training side's table: encoder, target, golden rows.
-        members: Trial name -> the trial, its weight, its noise variance (regression).
+    Attributes:
+        dataset: The training side's table: encoder, target, golden and proof rows.
+        members: The ensemble.
+        calibration: What is done to its probabilities, see ensembles.calibration; None: nothing.
+        conformal: What intervals and sets are made with, see ensembles.conformal; None: there are none.
+        threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
         facts: What else the manifest says: name, metric, scores, run.
+    """
 
-    Raises: BundleError: the written bundle does not load or answers differently.
+    dataset: TabularDataset
+    members: tuple[ExportMember, ...]
+    calibration: dict[str, Any] | None = None
+    conformal: dict[str, Any] | None = None
+    threshold: dict[str, Any] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_bundle(path: Path, contents: Contents) -> None:
+    """Write a bundle; an older one at path is replaced only by a proved one.
+
+    Raises:
+        TrainingError: the graph answers otherwise than the models, or would be larger than the format allows.
+        BundleError: the written bundle does not load or answers differently.
     """
     beside = path.parent / f".{path.name}.new"
     shutil.rmtree(beside, ignore_errors=True)
-    for name, (trial, _, _) in members.items():
-        for record in trial.final_folds(dataset.split):
-            shutil.copytree(trial.model_path(record.fold), beside / "members" / name / f"fold_{record.fold}")
-    _write_json(beside / "features.json", dataset.encoder.to_json())
-    _write_json(beside / "target.json", dataset.target.to_json())
-    manifest = {
+    beside.mkdir(parents=True)
+    graph = _graph(contents)
+    (beside / "graph.onnx").write_bytes(graph)
+    _write_json(beside / "features.json", contents.dataset.encoder.to_json())
+    _write_json(beside / "target.json", contents.dataset.target.to_json())
+    if contents.conformal is not None:
+        _write_json(beside / "conformal.json", contents.conformal)
+    np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
+    session = GraphSession(graph)
+    proof = prove(session, contents.members, contents.dataset, contents.calibration)
+    manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
+    _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
+    manifest["files"] = file_hashes(beside)
+    manifest["bundle_id"] = bundle_id(manifest)
+    _write_json(beside / "manifest.json", manifest)
+    load_bundle(beside)
+    _swap(beside, path)
+
+
+def _graph(contents: Contents) -> bytes:
+    dataset = contents.dataset
+    task = Task(dataset.problem_type, dataset.target.n_outputs, dataset.encoder.cardinalities)
+    units = TargetScale.of(np.asarray(dataset.y), task)
+    try:
+        return build_graph(contents.members, task, units, contents.calibration).SerializeToString()
+    except (EncodeError, ValueError) as error:
+        raise TrainingError(
+            f"export: the ensemble does not fit one ONNX graph (at most 2 GiB): {error}; ask for fewer members "
+            "(ensemble.max_members) or fewer trees"
+        ) from error
+
+
+def _manifest(contents: Contents) -> dict[str, Any]:
+    dataset = contents.dataset
+    return {
         "format_version": FORMAT_VERSION,
-        **facts,
+        **contents.facts,
         "problem_type": dataset.problem_type,
         "target": dataset.target.name,
         "features": list(dataset.encoder.column_names),
         "n_rows": dataset.n_rows,
         "data_sha256": dataset.fingerprint,
         "members": [
-            {"trial": name, "family": t.family, "params": t.params, "weight": weight, "noise": noise}
-            for name, (t, weight, noise) in members.items()
+            {
+                "trial": member.name,
+                "family": member.family,
+                "params": member.models[0].meta.params,
+                "weight": member.weight,
+                "noise": member.noise,
+                "n_models": len(member.models),
+            }
+            for member in contents.members
         ],
+        "calibration": contents.calibration,
+        "threshold": contents.threshold,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
     }
-    answers = Bundle(beside, manifest).predict(dataset.golden_rows)
-    golden = {
-        "records": dataset.golden_rows,
-        "mean": answers.mean.tolist(),
-        "total": answers.total.tolist(),
-    }
-    _write_json(beside / "golden.json", golden)
-    manifest["files"] = file_hashes(beside)
-    manifest["bundle_id"] = bundle_id(manifest)
-    _write_json(beside / "manifest.json", manifest)
-    load_bundle(beside)
+
+
+def _golden(bundle: Bundle, dataset: TabularDataset) -> dict[str, Any]:
+    answers = bundle.predict(dataset.golden_rows)
+    return {"records": dataset.golden_rows, "mean": answers.mean.tolist(), "total": answers.total.tolist()}
+
+
+def _background(dataset: TabularDataset) -> np.ndarray:
+    """Some encoded training rows, to explain predictions against."""
+    rows = np.random.default_rng(0).permutation(dataset.n_rows)[:BACKGROUND_ROWS]
+    return np.ascontiguousarray(np.asarray(dataset.X)[np.sort(rows)], dtype=np.float32)
+
+
+def _swap(beside: Path, path: Path) -> None:
+    """Rename the new bundle into place; whoever looks sees the old one, none for an instant, or the new one."""
     old = path.parent / f".{path.name}.old"
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ensembles.selection import Loss
-
+Loss = Callable[[np.ndarray, np.ndarray], float]
 MOST_ROWS = 10_000
 SHARES = (0.5, 0.3, 0.2, 0.1, 0.05)
 

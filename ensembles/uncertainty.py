@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.base import Prediction
+if TYPE_CHECKING:
+    from models.base import Prediction
+
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -14,16 +18,28 @@ class EnsemblePrediction:
     """What the ensemble says of some rows.
 
     Attributes:
-        mean: Class probabilities (n_samples, n_classes), or values (n_samples, 1).
+        mean: Class probabilities (n_samples, n_classes), or values (n_samples, 1); calibrated, where a bundle is.
         total, aleatoric, epistemic: (n_samples,). Classification: entropy of the mean, mean entropy of the
             single answers, and their difference (the mutual information), in nats; total is their sum.
             Regression: standard deviations in the target's unit; total^2 = aleatoric^2 + epistemic^2.
+        members: Each member's own answer, float32 (n_members, n_samples, n_outputs), never calibrated; None where
+            only sums were kept.
     """
 
     mean: np.ndarray
     total: np.ndarray
     aleatoric: np.ndarray
     epistemic: np.ndarray
+    members: np.ndarray | None = None
+
+    def calibrated(self, mean: np.ndarray) -> EnsemblePrediction:
+        """The same with calibrated class probabilities: their entropy, split as that of the old ones was.
+
+        Shape: mean (n_samples, n_classes).
+        """
+        total = entropy(mean)
+        aleatoric = total * (self.aleatoric + TINY) / (self.total + TINY)
+        return replace(self, mean=mean, total=total, aleatoric=aleatoric, epistemic=total - aleatoric)
 
 
 class UncertaintySum:
@@ -36,6 +52,7 @@ class UncertaintySum:
         self.is_regression = is_regression
         self._weight = 0.0
         self._mean: np.ndarray | float = 0.0
+        self._center: float | None = None
         self._square: np.ndarray | float = 0.0
         self._aleatoric: np.ndarray | float = 0.0
 
@@ -52,25 +69,29 @@ class UncertaintySum:
         self._weight += weight
         self._mean += weight * answers.mean(0)
         if self.is_regression:
-            self._square += weight * (answers**2).mean(0)[:, 0]
+            if self._center is None:
+                self._center = float(answers.mean())
+            # Around some value of the target: squares of values far from zero would lose the digits that differ.
+            self._square += weight * ((answers - self._center) ** 2).mean(0)[:, 0]
             self._aleatoric += weight * (noise if prediction.noise is None else prediction.noise)
         else:
-            self._aleatoric += weight * _entropy(answers).mean(0)
+            self._aleatoric += weight * entropy(answers).mean(0)
 
     def result(self) -> EnsemblePrediction:
         """The weighted mean and its uncertainty."""
         mean = np.asarray(self._mean / self._weight)
         aleatoric = np.broadcast_to(self._aleatoric / self._weight, len(mean))
         if self.is_regression:
-            epistemic = np.maximum(self._square / self._weight - mean[:, 0] ** 2, 0.0)
+            square = (mean[:, 0] - self._center) ** 2
+            epistemic = np.maximum(self._square / self._weight - square, 0.0)
             total = aleatoric + epistemic
             return EnsemblePrediction(mean, np.sqrt(total), np.sqrt(aleatoric), np.sqrt(epistemic))
         mean = mean / mean.sum(1, keepdims=True)
-        total = _entropy(mean)
+        total = entropy(mean)
         aleatoric = np.minimum(aleatoric, total)
         return EnsemblePrediction(mean, total, aleatoric, total - aleatoric)
 
 
-def _entropy(p: np.ndarray) -> np.ndarray:
+def entropy(p: np.ndarray) -> np.ndarray:
     """Entropy over the last axis, in nats."""
-    return -(p * np.log(np.maximum(p, 1e-30))).sum(-1)
+    return -(p * np.log(np.maximum(p, TINY))).sum(-1)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from configs.schema import ProblemType
+
+if TYPE_CHECKING:
+    from data.dataset import TabularDataset
+    from models.boosting import TargetScale
+    from models.exported import Exported
+    from models.graph import Graph
+    from models.storage import Meta
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,12 @@ class Task:
     problem_type: ProblemType
     n_outputs: int
     cardinalities: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: TabularDataset) -> Task:
+        """What models must know of a dataset."""
+        n_outputs = len(dataset.target.classes) or 1
+        return cls(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))
 
     @property
     def is_regression(self) -> bool:
@@ -109,6 +123,7 @@ class Model(ABC):
     steps_param: ClassVar[str]
     has_draws: ClassVar[bool] = False
     history: History
+    meta: Meta
 
     @classmethod
     @abstractmethod
@@ -132,6 +147,30 @@ class Model(ABC):
         """Predict rows; the same row gives the same answer alone and in any batch.
 
         Shape: X float32 (n_samples, n_features).
+        """
+
+    def part_of(self, index: int, n_models: int) -> Self:
+        """This model as one of the fold models of a trial that answer together.
+
+        Models with draws then answer with their part of them: n_models of them have as many draws as one alone.
+
+        Args:
+            index: Its place among them, from 0.
+            n_models: How many they are.
+        """
+        return self
+
+    @classmethod
+    @abstractmethod
+    def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:
+        """Write the fold models of a trial into a graph; each with the draws it has.
+
+        Args:
+            models: The fold models; their params are equal.
+            graph: Its input is encoded rows.
+            units: Regression: values are written as (value - center) / spread.
+
+        Raises: TrainingError: the models hold what no graph can say.
         """
 
     @abstractmethod

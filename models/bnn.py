@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -11,8 +12,13 @@ from torch import Tensor
 
 from models.bayesian import BayesianMLP
 from models.networks import TabularNetwork
-from models.neural import NetworkModel, NetworkParams
+from models.neural import NetworkModel, NetworkParams, draws_of
 from models.storage import Meta
+
+if TYPE_CHECKING:
+    from models.exported import Exported
+    from models.graph import Graph
+    from models.network_graph import Heads
 
 
 class BNNParams(NetworkParams):
@@ -74,3 +80,18 @@ class BNN(NetworkModel):
     def _outputs(self, X: Tensor) -> Tensor:
         h = self.network.embed(*self.network.preprocessing(X))
         return self.network.body(h, self.weights)
+
+    def part_of(self, index: int, n_models: int) -> Self:
+        """See Model.part_of."""
+        part = copy(self)
+        kept = draws_of(self.meta.params["n_draws"], index, n_models)
+        part.weights = [(weight[kept], bias[kept]) for weight, bias in self.weights]
+        return part
+
+    @classmethod
+    def _export(cls, models: Sequence[Self], graph: Graph, heads: Heads) -> Exported:
+        from models.network_graph import bayesian  # noqa: PLC0415 - fitting needs no onnx
+
+        return bayesian(
+            graph, heads, models[0].meta.params["activation"], [model.weights for model in models]
+        )

@@ -82,6 +82,10 @@ class TargetScale:
         """Training and validation targets in standard units."""
         return (fold.y_train - self.center) / self.spread, (fold.y_val - self.center) / self.spread
 
+    def of_units(self, other: TargetScale) -> tuple[float, float]:
+        """Factor and shift that turn values in the other's units into values in these."""
+        return other.spread / self.spread, (other.center - self.center) / self.spread
+
     def undo(self, values: np.ndarray) -> np.ndarray:
         """Values in the target's own units."""
         return values * self.spread + self.center

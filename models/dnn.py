@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
 from models.networks import MLP, TabularNetwork
 from models.neural import NetworkModel, NetworkParams
 from models.training import Rows
+
+if TYPE_CHECKING:
+    from models.exported import Exported
+    from models.graph import Graph
+    from models.network_graph import Heads
 
 N_INIT_ROWS = 2048
 
@@ -61,3 +67,9 @@ class DNN(MLPModel):
 
     key = "dnn"
     kind = DNNParams
+
+    @classmethod
+    def _export(cls, models: Sequence[Self], graph: Graph, heads: Heads) -> Exported:
+        from models.network_graph import mlp  # noqa: PLC0415 - fitting needs no onnx
+
+        return mlp(graph, heads, models[0].meta.params["activation"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -13,9 +13,13 @@ from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
 from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
 from models.weights import row_weights
+
+if TYPE_CHECKING:
+    from models.graph import Graph
 
 MODEL = "model.txt"
 SLICE_TREES = 250
@@ -127,6 +131,17 @@ class LightGBM(Model):
             for start in range(0, rounds, step)
         )
         return Prediction(as_mean(raw, self.meta.task, self.scale))
+
+    @classmethod
+    def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:
+        """See Model.export; the trees join those of other members, so nothing is written here."""
+        from models.lightgbm_trees import read_lightgbm  # noqa: PLC0415 - fitting needs no onnx
+
+        trees = []
+        for model in models:
+            factor, shift = units.of_units(model.scale)
+            trees.append(read_lightgbm(model.booster).scaled(factor, shift))
+        return Exported(trees=trees)
 
     def save(self, folder: Path) -> None:
         """Write model.txt, LightGBM's own text format, and meta.json."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -9,7 +13,13 @@ from torch import Tensor
 
 from models.dnn import MLPModel, MLPParams
 from models.networks import TabularNetwork
+from models.neural import draws_of
 from models.storage import Meta
+
+if TYPE_CHECKING:
+    from models.exported import Exported
+    from models.graph import Graph
+    from models.network_graph import Heads
 
 
 class MCDropoutParams(MLPParams):
@@ -50,3 +60,15 @@ class MCDropout(MLPModel):
     def _outputs(self, X: Tensor) -> Tensor:
         h = self.network.embed(*self.network.preprocessing(X))
         return self.network.body(h, self.masks)
+
+    def part_of(self, index: int, n_models: int) -> Self:
+        """See Model.part_of."""
+        part = copy(self)
+        part.masks = [mask[draws_of(len(mask), index, n_models)] for mask in self.masks]
+        return part
+
+    @classmethod
+    def _export(cls, models: Sequence[Self], graph: Graph, heads: Heads) -> Exported:
+        from models.network_graph import mlp  # noqa: PLC0415 - fitting needs no onnx
+
+        return mlp(graph, heads, models[0].meta.params["activation"], [model.masks for model in models])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,6 +21,12 @@ from models.params import Params, check
 from models.storage import Meta, damaged, load_arrays, load_meta, save_arrays, save_meta
 from models.training import Loss, Plan, Rows, isolated, threads, train
 from models.weights import class_weights
+
+if TYPE_CHECKING:
+    from models.boosting import TargetScale
+    from models.exported import Exported
+    from models.graph import Graph
+    from models.network_graph import Heads
 
 CHUNK_FLOATS = 2**22
 Width = Annotated[int, Field(ge=1, le=4096)]
@@ -89,7 +95,6 @@ class NetworkModel(Model):
         self.meta = meta
         self.history = meta.history
 
-    @classmethod
     @classmethod
     @abstractmethod
     def _body(cls, params: dict[str, Any], sizes: list[int]) -> nn.Module:
@@ -182,6 +187,19 @@ class NetworkModel(Model):
                 return self._values(outputs)
             return self._prediction(torch.softmax(outputs, dim=2))
 
+    @classmethod
+    def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:
+        """See Model.export."""
+        from models.network_graph import Heads  # noqa: PLC0415 - fitting needs no onnx
+
+        heads = Heads([model.network for model in models], models[0].meta.task, units, cls.has_draws)
+        return cls._export(models, graph, heads)
+
+    @classmethod
+    @abstractmethod
+    def _export(cls, models: Sequence[Self], graph: Graph, heads: Heads) -> Exported:
+        """Write the networks; heads has them and says how their outputs are read."""
+
     def _chunks(self, X: np.ndarray) -> Iterator[Tensor]:
         widths = self.meta.params["hidden_dims"] or [self.meta.params["d_block"]]
         n_answers = self.meta.params.get("n_draws", 1) * self.meta.params.get("n_members", 1)
@@ -218,6 +236,18 @@ class NetworkModel(Model):
                 network = cls._build(meta.params, meta.task, Preprocessing(meta.task.cardinalities, *stats))
             network.load_state_dict(weights)
         return cls(network, meta)
+
+
+def draws_of(n_draws: int, index: int, n_models: int) -> list[int]:
+    """The draws with which one of some models answers: as many for each, and every draw is used.
+
+    Args:
+        n_draws: Draws of each model.
+        index: The model's place, from 0.
+        n_models: How many models answer together.
+    """
+    each = -(-n_draws // n_models)
+    return [(index * each + i) % n_draws for i in range(each)]
 
 
 def _rows(network: TabularNetwork, X: np.ndarray, y: np.ndarray, task: Task) -> Rows:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import xgboost as xgb
@@ -11,9 +12,13 @@ from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
 from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
 from models.weights import row_weights
+
+if TYPE_CHECKING:
+    from models.graph import Graph
 
 MODEL = "model.ubj"
 OURS = ("num_boost_round", "class_weight")
@@ -111,6 +116,19 @@ class XGBoost(Model):
         self.booster.set_param({"nthread": n_threads})
         raw = self.booster.inplace_predict(X, predict_type="margin")
         return Prediction(as_mean(raw, self.meta.task, self.scale))
+
+    @classmethod
+    def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:
+        """See Model.export; the trees join those of other members, so nothing is written here."""
+        from models.xgboost_trees import read_xgboost  # noqa: PLC0415 - fitting needs no onnx
+
+        task = models[0].meta.task
+        n_outputs = task.n_outputs if task.problem_type == "multiclass" else 1
+        trees = []
+        for model in models:
+            factor, shift = units.of_units(model.scale)
+            trees.append(read_xgboost(model.booster, n_outputs).scaled(factor, shift))
+        return Exported(trees=trees)
 
     def save(self, folder: Path) -> None:
         """Write model.ubj, XGBoost's own binary JSON, and meta.json."""

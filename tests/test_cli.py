@@ -3,12 +3,14 @@
 import gzip
 import json
 import socket
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from cli import main
-from tests.conftest import tabularay
+from tests.conftest import ROOT, tabularay
 
 GOOD = pd.DataFrame({"a": range(60), "b": [i % 7 for i in range(60)], "y": [i % 2 for i in range(60)]})
 
@@ -157,3 +159,13 @@ def test_predict_prints_csv_or_json(binary_job):
     )
     assert len(rows["rows"]) == len(binary_job.frame)
     assert rows["rows"][0]["prediction"] in {"benign", "malignant"}
+
+
+def test_json_stands_alone_whatever_else_writes_to_the_standard_output():
+    code = (
+        "import os, sys, subprocess; from printing import json_only, print_json; json_only(True); "
+        "print('a library'); os.write(1, b'written in C'); subprocess.run(['echo', 'a child']); print_json({'a': 1})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert json.loads(done.stdout) == {"a": 1}
+    assert all(said in done.stderr for said in ("a library", "written in C", "a child"))

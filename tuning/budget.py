@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass
 
 # Share of the budget, and least and most seconds, kept for what comes after the search: without test rows
-# selection and writing only; with them every member predicts, and the baseline is trained.
-RESERVE = (0.05, 3.0, 30.0)
-RESERVE_WITH_TEST = (0.1, 5.0, 60.0)
+# selection, writing and export only; with them every member predicts, and the baseline is trained.
+RESERVE = (0.08, 4.0, 40.0)
+RESERVE_WITH_TEST = (0.12, 6.0, 90.0)
+# What fitting the members once more on all rows may take besides.
+RESERVE_REFIT = (0.15, 5.0, 600.0)
 
 
 @dataclass(frozen=True)
@@ -19,19 +21,22 @@ class Budget:
         start: time.time() when the command began.
         total_s: Seconds of the whole command; None: no limit.
         has_test: Whether withheld rows will be scored at the end.
+        refit: Whether members will be fitted once more on all rows.
     """
 
     start: float
     total_s: float | None = None
     has_test: bool = False
+    refit: bool = False
 
     @property
     def reserve_s(self) -> float:
         """Seconds kept for the ensemble, its scores and the end of tracking."""
         if self.total_s is None:
             return 0.0
-        share, least, most = RESERVE_WITH_TEST if self.has_test else RESERVE
-        return min(max(share * self.total_s, least), most, 0.5 * self.total_s)
+        parts = [RESERVE_WITH_TEST if self.has_test else RESERVE] + [RESERVE_REFIT] * self.refit
+        kept = sum(min(max(share * self.total_s, least), most) for share, least, most in parts)
+        return min(kept, 0.5 * self.total_s)
 
     @property
     def search_end(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -13,16 +13,17 @@ from configs.load import override_config
 from configs.schema import JobConfig
 from configs.sources import mask_secrets
 from data.metrics import Metric, get_metric
-from ensembles.build import build_ensemble, count_test_look, summary
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
 from tuning.budget import Budget
-from tuning.recorder import Totals
-from tuning.report import leaderboard, write_figures
+from tuning.plan import Plan, plan_resumed, plan_sweep
 from tuning.runs import Run, create_run
-from tuning.sweep import Plan, plan_resumed, plan_sweep, run_sweep
+from tuning.sweep import run_sweep
+
+if TYPE_CHECKING:
+    from tuning.recorder import Totals
 
 # The comparison with an untuned LightGBM may use this much of the overshoot that a budget allows.
 BASELINE_GRACE_S = 4.0
@@ -87,7 +88,8 @@ def _finish_job(
 ) -> dict[str, Any]:
     """The sweep, and what follows it."""
     config = plan.config
-    budget = Budget(started, config.search.time_budget_s, has_test=plan.dataset.y_test is not None)
+    has_test = plan.dataset.y_test is not None
+    budget = Budget(started, config.search.time_budget_s, has_test, config.ensemble.refit)
     sweep = run_sweep(run, plan, budget, console, trials)
     searched = budget.elapsed_s()
     result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.totals)}
@@ -125,6 +127,10 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     Returns: the model's part of result.json.
     Raises: TrainingError: no trial finished every fold.
     """
+    # Both bring libraries of seconds, which a search should not wait for.
+    from ensembles.build import build_ensemble, count_test_look, summary  # noqa: PLC0415
+    from tuning.report import leaderboard, write_figures  # noqa: PLC0415
+
     metric = _metric(config, run)
     context = FitContext(n_threads=len(os.sched_getaffinity(0)), deadline=_deadline(budget))
     facts = {"name": config.name, "run": run.name, "seed": config.seed, "created": time.time()}

@@ -12,6 +12,9 @@ def test_a_part_is_kept_for_the_ensemble_and_most_is_searched(total, has_test):
     assert 0 < budget.reserve_s <= total / 2
     assert budget.search_end == 1000.0 + total - budget.reserve_s
     assert budget.reserve_s >= Budget(1000.0, total).reserve_s
+    refit = Budget(1000.0, total, has_test, refit=True)
+    assert budget.reserve_s <= refit.reserve_s <= total / 2
+    assert total <= 5 or refit.reserve_s >= 1.5 * budget.reserve_s
 
 
 def test_no_limit_never_ends():

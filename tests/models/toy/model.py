@@ -10,6 +10,8 @@ from pydantic import Field
 
 from models.base import History, Model, Prediction
 from models.boosting import TargetScale, as_mean
+from models.exported import Exported
+from models.graph import FLOAT
 from models.params import Params, check
 from models.storage import Meta, damaged, load_arrays, load_meta, save_arrays, save_meta
 
@@ -66,6 +68,22 @@ class Toy(Model):
             return Prediction(answers(raw, task).astype(np.float32))
         return Prediction(as_mean(raw[:, 0], task, TargetScale(**self.meta.extra)))
 
+    @classmethod
+    def export(cls, models, graph, units):
+        task = models[0].meta.task
+        names = []
+        for model in models:
+            weights, scale = model.arrays["weights"], TargetScale(**model.meta.extra)
+            if task.is_regression:
+                factor, shift = units.of_units(scale)
+                weights = weights * factor
+                weights[-1] += shift
+            outputs = graph.add("MatMul", graph_features(graph, task, model.arrays), weights)
+            if not task.is_regression:
+                outputs = graph.add("Softmax", outputs, axis=1)
+            names.append(graph.add("Unsqueeze", outputs, graph.ints(2)))
+        return Exported(answers=graph.add("Concat", *names, axis=2), n_answers=len(models))
+
     def save(self, folder):
         save_arrays(folder, self.arrays)
         save_meta(folder, self.meta)
@@ -82,6 +100,26 @@ def features(X, task, arrays):
     numbers = np.clip((X[:, is_number].astype(np.float64) - arrays["center"]) / arrays["spread"], -5, 5)
     codes = [X[:, [j]] == np.arange(size) for j, size in enumerate(task.cardinalities) if size]
     return np.column_stack([np.nan_to_num(numbers), *codes, np.ones(len(X))])
+
+
+def graph_features(graph, task, arrays):
+    numbers = np.array([j for j, size in enumerate(task.cardinalities) if not size])
+    parts = []
+    if len(numbers):
+        raw = graph.add("Gather", graph.X, numbers, axis=1)
+        scaled = graph.add("Div", graph.add("Sub", raw, arrays["center"]), arrays["spread"])
+        seen = graph.add("Where", graph.add("IsNaN", scaled), 0.0, scaled)
+        parts.append(graph.add("Clip", seen, -5.0, 5.0))
+    for j, size in enumerate(task.cardinalities):
+        if size:
+            code = graph.add("Gather", graph.X, graph.ints(j), axis=1)
+            parts.append(graph.add("Cast", graph.add("Equal", code, np.arange(size) * 1.0), to=FLOAT))
+    parts.append(
+        graph.add("Add", graph.add("Mul", parts[0], 0.0), 1.0)
+    )  # the ones, as wide as the first part
+    n_ones = len(numbers) or next(size for size in task.cardinalities if size)
+    parts[-1] = graph.add("Slice", parts[-1], graph.ints(n_ones - 1), graph.ints(n_ones), graph.ints(1))
+    return graph.add("Concat", *parts, axis=1)
 
 
 def answers(raw, task):

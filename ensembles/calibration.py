@@ -1,0 +1,209 @@
+"""Calibration of class probabilities: learned on out-of-fold predictions, applied with NumPy alone.
+
+A calibration is a dict that JSON holds:
+
+    {"kind": "temperature", "temperature": T}       p^(1/T), normalised
+    {"kind": "beta", "a": a, "b": b, "c": c}        binary: p1 = sigmoid(a ln p1 - b ln(1 - p1) + c)
+    {"kind": "isotonic", "x": [...], "y": [...]}    binary: p1 = linear interpolation between the points
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ensembles.monotone import fit_isotonic
+
+EPS = 1e-12
+BINARY = 2
+N_BINS = 15
+N_PARTS = 5
+TEMPERATURES = (0.05, 20.0)
+Calibration = Mapping[str, Any]
+
+
+def fit_calibration(P: np.ndarray, y: np.ndarray, folds: np.ndarray) -> dict[str, Any] | None:
+    """The calibration with the lowest log-loss by cross-validation; None where none is surely better than nothing.
+
+    A calibration must lower the log-loss by more than one standard error, and the two that have more freedom must
+    do so against temperature too.
+
+    Shape: P (n_samples, n_classes), rows sum to 1; y int64 (n_samples,); folds (n_samples,): what is fitted together.
+    Source: temperature: Guo et al. 2017, arXiv 1706.04599; beta: Kull et al. 2017; isotonic: see monotone.py.
+    """
+    kinds = ["temperature", "beta", "isotonic"] if P.shape[1] == BINARY else ["temperature"]
+    best, best_loss = None, row_losses(P, y)
+    for kind in kinds:
+        losses = row_losses(cross_calibrate(P, y, folds, kind), y)
+        if _surely_lower(losses, best_loss):
+            best, best_loss = kind, losses
+    return None if best is None else FITS[best](P, y)
+
+
+def calibrate(P: np.ndarray, calibration: Calibration | None) -> np.ndarray:
+    """Apply a calibration; None changes nothing.
+
+    Shape: (n_samples, n_classes) -> (n_samples, n_classes), rows sum to 1.
+    """
+    if calibration is None:
+        return P
+    if calibration["kind"] == "temperature":
+        scaled = np.log(np.maximum(P, EPS)) / calibration["temperature"]
+        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+    if calibration["kind"] == "beta":
+        z = _beta_terms(P) @ np.array([calibration["a"], calibration["b"], calibration["c"]])
+        p1 = _sigmoid(z)
+    elif calibration["kind"] == "isotonic":
+        p1 = np.interp(P[:, 1], calibration["x"], calibration["y"])
+    else:
+        raise ValueError(f"unknown calibration kind {calibration['kind']!r}")
+    return np.column_stack([1 - p1, p1])
+
+
+def cross_calibrate(P: np.ndarray, y: np.ndarray, folds: np.ndarray, kind: str) -> np.ndarray:
+    """Every row calibrated by what the other folds taught; a single fold is cut in five at random.
+
+    Shape: see fit_calibration.
+    """
+    parts = validation_parts(folds)
+    out = np.empty(P.shape)
+    for part in np.unique(parts):
+        held = parts == part
+        out[held] = calibrate(P[held], FITS[kind](P[~held], y[~held]))
+    return out
+
+
+def validation_parts(folds: np.ndarray) -> np.ndarray:
+    """The folds, or five random parts where there is one fold only.
+
+    Shape: (n_samples,) -> (n_samples,).
+    """
+    if len(np.unique(folds)) > 1:
+        return folds
+    return np.random.default_rng(0).permutation(len(folds)) % N_PARTS
+
+
+def report(
+    P: np.ndarray, y: np.ndarray, folds: np.ndarray, calibration: Calibration | None
+) -> dict[str, Any]:
+    """Log-loss and calibration error before and after, each row calibrated without having been looked at."""
+    after = P if calibration is None else cross_calibrate(P, y, folds, calibration["kind"])
+    return {
+        "kind": None if calibration is None else calibration["kind"],
+        "log_loss_before": float(row_losses(P, y).mean()),
+        "log_loss_after": float(row_losses(after, y).mean()),
+        "ece_before": calibration_error(P, y),
+        "ece_after": calibration_error(after, y),
+    }
+
+
+def row_losses(P: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Negative log-probability of the true class, per row, in nats."""
+    return -np.log(np.maximum(P[np.arange(len(y)), y], EPS))
+
+
+def calibration_error(P: np.ndarray, y: np.ndarray, n_bins: int = N_BINS) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over bins of equally many rows.
+
+    Two classes: of the probability of the second; more: of the likeliest class.
+    Source: Nguyen and O'Connor 2015 (equal counts); Guo et al. 2017 (the likeliest class).
+    """
+    if P.shape[1] == BINARY:
+        confidence, hit = P[:, 1], y == 1
+    else:
+        confidence, hit = P.max(axis=1), P.argmax(axis=1) == y
+    order = np.argsort(confidence, kind="stable")
+    bins = [rows for rows in np.array_split(order, n_bins) if len(rows)]
+    gaps = [abs(float(confidence[rows].mean() - hit[rows].mean())) * len(rows) for rows in bins]
+    return sum(gaps) / len(y)
+
+
+def _surely_lower(losses: np.ndarray, than: np.ndarray) -> bool:
+    gain = than - losses
+    return bool(gain.mean() > gain.std() / np.sqrt(len(gain)))
+
+
+def _fit_temperature(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Newton's method on 1/T, in which the log-loss is convex."""
+    z = np.log(np.maximum(P, EPS))
+    z -= z.max(axis=1, keepdims=True)
+    true = z[np.arange(len(y)), y]
+    beta, low, high = 1.0, 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
+    for _ in range(50):
+        odds = np.exp(beta * z)
+        odds /= odds.sum(axis=1, keepdims=True)
+        mean = (odds * z).sum(axis=1)
+        slope = float((mean - true).mean())
+        low, high = (beta, high) if slope < 0 else (low, beta)
+        curvature = float(((odds * z * z).sum(axis=1) - mean**2).mean())
+        step = slope / curvature if curvature > 0 else np.inf
+        after = beta - step
+        after = after if low < after < high else 0.5 * (low + high)
+        if abs(after - beta) < 1e-9 * beta:
+            break
+        beta = after
+    return {"kind": "temperature", "temperature": 1 / beta}
+
+
+def _beta_terms(P: np.ndarray) -> np.ndarray:
+    p0, p1 = (np.maximum(P[:, k].astype(np.float64), EPS) for k in (0, 1))
+    return np.column_stack([np.log(p1), -np.log(p0), np.ones(len(P))])
+
+
+def _fit_beta(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Logistic regression; a negative slope would turn probabilities round and is left out, as the paper does."""
+    terms = _beta_terms(P)
+    used = [0, 1, 2]
+    while True:
+        weights = np.zeros(3)
+        weights[used] = _logistic(terms[:, used], y)
+        negative = [i for i in used[:-1] if weights[i] < 0]
+        if not negative:
+            break
+        used.remove(min(negative, key=lambda i: weights[i]))
+    a, b, c = weights.tolist()
+    return {"kind": "beta", "a": a, "b": b, "c": c}
+
+
+def _logistic(terms: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Newton's method with a touch of ridge, so that separable rows end somewhere; steps are halved where they fail."""
+    ridge = 1e-6 * len(y) * np.eye(terms.shape[1])
+    weights = np.zeros(terms.shape[1])
+    loss = _logistic_loss(terms, y, weights, ridge)
+    for _ in range(50):
+        p = _sigmoid(terms @ weights)
+        slope = terms.T @ (p - y) + ridge @ weights
+        step = np.linalg.solve((terms * (p * (1 - p))[:, None]).T @ terms + ridge, slope)
+        for _ in range(30):
+            after = _logistic_loss(terms, y, weights - step, ridge)
+            if after <= loss:
+                break
+            step /= 2
+        if not after < loss - 1e-10 * abs(loss):
+            break
+        weights, loss = weights - step, after
+    return weights
+
+
+def _logistic_loss(terms: np.ndarray, y: np.ndarray, weights: np.ndarray, ridge: np.ndarray) -> float:
+    z = terms @ weights
+    return float(np.logaddexp(0, z).sum() - z @ y + 0.5 * weights @ ridge @ weights)
+
+
+def _fit_isotonic(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    x, values = fit_isotonic(P[:, 1], y == 1)
+    return {"kind": "isotonic", "x": x.tolist(), "y": values.tolist()}
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(z, -700, 700)))
+
+
+FITS: dict[str, Callable[[np.ndarray, np.ndarray], dict[str, Any]]] = {
+    "temperature": _fit_temperature,
+    "beta": _fit_beta,
+    "isotonic": _fit_isotonic,
+}

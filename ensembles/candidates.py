@@ -1,0 +1,45 @@
+"""Out-of-fold predictions of many trials, read from their files when they are asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.trials import StoredTrial
+
+KEPT_BYTES = 256 * 2**20
+
+
+class Candidates(Sequence[np.ndarray]):
+    """The out-of-fold predictions of trials as a sequence that keeps only the last ones read in memory.
+
+    Shape: each float32 (n_validated, n_outputs).
+
+    Args:
+        trials: Trials that have finished every fold.
+        folds: (n_samples,), the fold in which each row is validated; -1: never.
+    """
+
+    def __init__(self, trials: Sequence[StoredTrial], folds: np.ndarray) -> None:
+        self.trials = tuple(trials)
+        self._folds = folds
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Predictions of one trial.
+
+        Raises: BundleError: they are missing or do not fit the table.
+        """
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        predictions = self.trials[index].oof(self._folds)
+        self._kept[index] = predictions
+        while len(self._kept) > 1 and len(self._kept) * predictions.nbytes > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return predictions

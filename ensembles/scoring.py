@@ -1,0 +1,110 @@
+"""The withheld rows: predicted once, when everything is chosen, and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.dataset import TabularDataset
+from data.metrics import score_all
+from ensembles.calibration import calibrate, calibration_error
+from ensembles.conformal import LEVEL, interval, prediction_set
+from ensembles.honesty import Honesty
+from ensembles.member import Member, predict_mean
+from ensembles.thresholds import decide, measure
+from models.base import FitContext, Task
+from models.baseline import predict_untuned_lightgbm
+from models.trials import StoredTrial
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an ensemble and the best single trial say of rows.
+
+    Shape: members float32 (n_members, n_samples, n_outputs); mean, best_single (n_samples, n_outputs), the mean
+        calibrated.
+    """
+
+    members: np.ndarray
+    mean: np.ndarray
+    best_single: np.ndarray
+
+
+def predict_rows(
+    members: tuple[Member, ...],
+    best: StoredTrial,
+    honesty: Honesty,
+    dataset: TabularDataset,
+    rows: tuple[np.ndarray, int],
+) -> Answers:
+    """Predict encoded rows with the models that are deployed, and with the fold models of the best single trial.
+
+    Args:
+        members: The ensemble.
+        best: The best single trial.
+        honesty: The ensemble's calibration.
+        dataset: The training side's table.
+        rows: X (n_samples, n_features), and threads to predict them with.
+    """
+    X, n_threads = rows
+    found = {m.deployed.path: m.deployed for m in members} | {best.path: best}
+    means = {path: predict_mean(trial, dataset.split, X, n_threads) for path, trial in found.items()}
+    each = np.stack([means[m.deployed.path] for m in members]).astype(np.float32)
+    mean = sum(m.weight * means[m.deployed.path] for m in members)
+    if dataset.problem_type != "regression":
+        mean = calibrate(mean / mean.sum(axis=1, keepdims=True), honesty.calibration)
+    return Answers(each, mean, means[best.path])
+
+
+def score_test(
+    members: tuple[Member, ...],
+    best: StoredTrial,
+    honesty: Honesty,
+    dataset: TabularDataset,
+    context: FitContext,
+) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Score the withheld rows, where there are any.
+
+    Returns: scores by who and metric, see build.Ensemble.test; and how honest the ensemble was there: coverage at
+        90 %, calibration error, and what the threshold was worth. Both are empty without withheld rows.
+    """
+    if dataset.X_test is None or dataset.y_test is None:
+        return {}, {}
+    X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
+    answers = predict_rows(members, best, honesty, dataset, (X_test, context.n_threads))
+    by_who = {"ensemble": answers.mean, "best_single": answers.best_single}
+    X, y = np.asarray(dataset.X), np.asarray(dataset.y)
+    untuned = predict_untuned_lightgbm(Task.of(dataset), X, y, X_test, context)
+    if untuned is not None:
+        by_who["untuned_lightgbm"] = untuned
+    scores = {who: score_all(y_test, P, dataset.problem_type) for who, P in by_who.items()}
+    return scores, check_honesty(answers, y_test, honesty)
+
+
+def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:
+    """Coverage and size of intervals or sets at 90 %; for classes also calibration error and decisions."""
+    found: dict[str, Any] = {"level": LEVEL}
+    if honesty.conformal["kind"] == "interval":
+        if honesty.conformal["n"] * (1 - LEVEL) >= 1:
+            ends = interval(answers.mean, answers.members, honesty.conformal, LEVEL)
+            found["covered"] = float(((ends[:, 0] <= y) & (y <= ends[:, 1])).mean())
+            found["mean_width"] = float((ends[:, 1] - ends[:, 0]).mean())
+        return found
+    P = answers.mean
+    if honesty.conformal["n"] * (1 - LEVEL) >= 1:
+        sets = prediction_set(P, honesty.conformal, LEVEL)
+        found["covered"] = float(sets[np.arange(len(y)), y].mean())
+        found["mean_set_size"] = float(sets.sum(axis=1).mean())
+    found["ece"] = calibration_error(P, y)
+    return found | _threshold_on(P, y, honesty.threshold)
+
+
+def _threshold_on(P: np.ndarray, y: np.ndarray, threshold: Mapping[str, Any] | None) -> dict[str, Any]:
+    if threshold is None:
+        return {}
+    goal = threshold["costs"] if "costs" in threshold else threshold["for"]
+    value = measure(decide(P, threshold), y, goal, P.shape[1])
+    return {"threshold": {"for": threshold["for"], "value": value}}

@@ -1,0 +1,67 @@
+"""The ensemble's graph, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ensembles.uncertainty import EnsemblePrediction
+from errors import BundleError, DataError, PredictionError
+
+OUTPUTS = ("mean", "total", "aleatoric", "epistemic", "members")
+# Rows that go through the graph at once: what a layer gives for all draws of so many should fit the cache.
+CHUNK_ROWS = 512
+
+
+class GraphSession:
+    """Answers encoded rows.
+
+    Args:
+        source: The graph's file, or its bytes.
+        n_threads: Threads of a prediction.
+
+    Raises: BundleError: ONNX Runtime cannot read the graph.
+    """
+
+    def __init__(self, source: Path | bytes, n_threads: int = 1) -> None:
+        import onnxruntime  # noqa: PLC0415 - a bundle's manifest is read without it
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        # Threads that wait in a loop would take the processor from whoever else serves.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                source if isinstance(source, bytes) else str(source),
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+        except Exception as error:
+            where = "the graph" if isinstance(source, bytes) else source
+            raise BundleError(f"{where}: ONNX Runtime cannot read it: {error}") from error
+        self.n_features = self._session.get_inputs()[0].shape[1]
+
+    def predict(self, X: np.ndarray) -> EnsemblePrediction:
+        """Predict encoded rows.
+
+        Shape: X (n_samples, n_features).
+        Raises: DataError: rows of another shape. PredictionError: ONNX Runtime failed.
+        """
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        if X.ndim != 2 or X.shape[1] != self.n_features or not len(X):  # noqa: PLR2004 - rows and columns
+            raise DataError(f"encoded rows of shape {X.shape}; expected (1 or more, {self.n_features})")
+        if len(X) <= CHUNK_ROWS:
+            return EnsemblePrediction(*self._run(X))
+        parts = [self._run(X[start : start + CHUNK_ROWS]) for start in range(0, len(X), CHUNK_ROWS)]
+        *rows, members = zip(*parts, strict=True)
+        return EnsemblePrediction(*map(np.concatenate, rows), np.concatenate(members, axis=1))
+
+    def _run(self, X: np.ndarray) -> list[np.ndarray]:
+        try:
+            return self._session.run(OUTPUTS, {"X": X})
+        except Exception as error:
+            raise PredictionError(f"ONNX Runtime could not answer {len(X)} rows: {error}") from error

@@ -1,0 +1,171 @@
+"""What may be asked of an ensemble, on runs made in seconds without a sweep."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.schema import EnsembleConfig
+from data.dataset import TabularDataset
+from data.metrics import score
+from ensembles import latency
+from ensembles.build import build_ensemble, summary
+from ensembles.bundle import load_bundle, read_manifest
+from ensembles.conformal import interval
+from ensembles.scoring import predict_rows
+from errors import ConfigError, TrainingError
+from models.base import FitContext
+from tests.quick import quick_model, write_table
+
+FAMILIES = ("lightgbm", "xgboost", "dnn")
+FACTS = {"name": "quick", "created": 0}
+N = 900
+
+
+def table(kind):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, 4))
+    signal = X[:, 0] + np.abs(X[:, 1])
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    if kind == "regression":
+        return frame.assign(y=signal + 0.3 * np.exp(0.7 * X[:, 2]) * rng.normal(size=N))
+    return frame.assign(y=np.where(signal + rng.logistic(size=N) > 2.2, "yes", "no"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One run for each problem type, a third of its rows withheld."""
+
+    def make(kind):
+        folder = tmp_path_factory.mktemp(kind)
+        source = write_table(folder / "table.csv", table(kind))
+        return quick_model(folder, source, families=FAMILIES, test_size=1 / 3)
+
+    return {kind: make(kind) for kind in ("binary", "regression")}
+
+
+def build(run, metric, context=None, **config):
+    return build_ensemble(run, EnsembleConfig(**config), metric, FACTS, context or FitContext())
+
+
+def rmse_on_test(ensemble, run):
+    dataset = TabularDataset.load(run / "dataset")
+    rows = (np.asarray(dataset.X_test), 1)
+    answers = predict_rows(ensemble.members, ensemble.best_single, ensemble.honesty, dataset, rows)
+    return answers, dataset, score("rmse", dataset.y_test, answers.mean)
+
+
+def test_refitted_members_are_one_model_each_that_has_seen_all_rows(runs):
+    free, refitted = (build(runs["regression"], "rmse", refit=refit) for refit in (False, True))
+    assert all(m.refitted is None for m in free.members)
+    assert [m.trial.name for m in refitted.members] == [m.trial.name for m in free.members]
+    assert all(len(m.deployed.folds) == 1 for m in refitted.members)
+    assert summary(refitted)["refitted"] == {"members": len(refitted.members), "kept": {}}
+    before, after = (rmse_on_test(e, runs["regression"]) for e in (free, refitted))
+    assert after[2] != before[2]
+    assert after[2] < 1.1 * before[2]
+    assert refitted.test["ensemble"]["rmse"] == pytest.approx(after[2])
+    dataset = after[1]
+    found = load_bundle(runs["regression"] / "bundle").predict_encoded(np.asarray(dataset.X_test))
+    np.testing.assert_allclose(found.mean, after[0].mean, rtol=1e-4, atol=1e-4)
+
+
+def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs):
+    late = FitContext(deadline=time.monotonic())
+    ensemble = build(runs["regression"], "rmse", late, refit=True)
+    assert all(m.refitted is None for m in ensemble.members)
+    kept = summary(ensemble)["refitted"]["kept"]
+    assert set(kept) == {m.trial.name for m in ensemble.members}
+    assert all("no time" in reason for reason in kept.values())
+
+
+def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch):
+    def fails(trial, dataset, context):
+        raise TrainingError("diverged")
+
+    monkeypatch.setattr("ensembles.refit._fit", fails)
+    kept = summary(build(runs["binary"], "log_loss", refit=True))["refitted"]["kept"]
+    assert set(kept.values()) == {"diverged"}
+
+
+def test_a_limit_of_latency_is_kept_to(runs, monkeypatch):
+    cost = {"LightGBM": 1.0, "XGBoost": 2.0, "DNN": 4.0}
+    monkeypatch.setattr(
+        latency, "estimate_latency", lambda models, X: sum(cost[type(m).__name__] for m in models)
+    )
+    free = build(runs["regression"], "rmse")
+    assert len(free.members) > 1
+    for limit, most in ((100.0, 3), (7.0, 2), (2.0, 1), (0.5, 1)):
+        ensemble = build(runs["regression"], "rmse", max_latency_ms=limit)
+        estimate = summary(ensemble)["latency_ms"]["estimate"]
+        assert estimate == sum(
+            2 * {"lightgbm": 1, "xgboost": 2, "dnn": 4}[m.trial.family] for m in ensemble.members
+        )
+        assert estimate <= max(limit, 2.0)
+        assert len(ensemble.members) <= most
+        assert ensemble.best_single_oof_score == free.best_single_oof_score
+    assert ensemble.members[0].trial.family == "lightgbm"
+
+
+def test_latency_is_that_of_all_models(runs):
+    from models.trials import read_trials
+
+    trial = read_trials(runs["binary"] / "trials")[0]
+    models = [trial.load_model(f.fold) for f in trial.folds]
+    X = np.asarray(TabularDataset.load(runs["binary"] / "dataset").X[:8])
+    assert 0 < latency.estimate_latency(models[:1], X) < 1000
+    assert latency.estimate_latency([], X) == 0
+
+
+def test_what_honesty_was_learned_is_stored_and_told(runs):
+    ensemble = build(runs["binary"], "log_loss", threshold="f1")
+    manifest = read_manifest(runs["binary"] / "bundle")
+    assert manifest["calibration"] == ensemble.honesty.calibration
+    assert manifest["threshold"] == ensemble.honesty.threshold
+    scores = summary(ensemble)
+    assert scores["calibration"]["log_loss_after"] <= scores["calibration"]["log_loss_before"]
+    assert scores["threshold"]["for"] == "f1"
+    assert scores["test_honesty"]["covered"] == pytest.approx(0.9, abs=0.06)
+    assert 0 < scores["test_honesty"]["ece"] < 0.2
+    assert scores["test_honesty"]["threshold"]["value"] > 0.4
+    assert manifest["scores"]["test"] == scores["test"]
+
+
+def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs):
+    ensemble = build(runs["regression"], "rmse")
+    answers, dataset, _ = rmse_on_test(ensemble, runs["regression"])
+    ends = interval(answers.mean, answers.members, ensemble.honesty.conformal, 0.8)
+    y = dataset.y_test
+    assert ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean() == pytest.approx(0.8, abs=0.07)
+    assert summary(ensemble)["test_honesty"]["covered"] == pytest.approx(0.9, abs=0.06)
+    assert summary(ensemble)["test_honesty"]["mean_width"] > 0
+
+
+def test_a_threshold_that_does_not_fit_is_refused(runs):
+    with pytest.raises(ConfigError, match=r"ensemble\.threshold"):
+        build(runs["regression"], "rmse", threshold="f1")
+    with pytest.raises(ConfigError, match=r"2 classes \(no, yes\)"):
+        build(runs["binary"], "log_loss", threshold=((0, 1, 1), (1, 0, 1), (1, 1, 0)))
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("binary", "log_loss"), ("regression", "rmse")])
+def test_epistemic_uncertainty_rises_far_from_the_training_rows(runs, kind, metric):
+    build(runs[kind], metric)
+    bundle = load_bundle(runs[kind] / "bundle")
+    X = np.array(TabularDataset.load(runs[kind] / "dataset").X_test)
+    inside = np.median(bundle.predict_encoded(X).epistemic)
+    far = X + 8 * np.where(np.random.default_rng(0).random(X.shape) < 0.5, -1, 1).astype(np.float32)
+    assert np.median(bundle.predict_encoded(far).epistemic) > 2 * inside
+
+
+def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
+    import shutil
+
+    source = write_table(tmp_path / "table.csv", table("regression"))
+    run = quick_model(tmp_path, source, families=("lightgbm", "xgboost"))
+    shutil.rmtree(run / "trials" / "0000-lightgbm" / "fold_1" / "model")
+    assert [m.trial.family for m in build(run, "rmse").members] == ["xgboost"]
+    shutil.rmtree(run / "trials" / "0001-xgboost" / "fold_0" / "model")
+    with pytest.raises(TrainingError, match="no trial is complete"):
+        build(run, "rmse")
