@@ -103,12 +103,11 @@ def models_show(model: Model, registry: RegistryDir = "registry", as_json: AsJso
 
       tabularay models show churn:2 --json
     """
-    from ensembles.bundle import read_manifest
     from ensembles.cardtext import card_markdown
-    from ensembles.registry import find_bundle
+    from ensembles.registry import find_manifest
     from printing_models import print_card
 
-    manifest = read_manifest(find_bundle(model, registry))
+    manifest = find_manifest(model, registry)
     if as_json:
         print_json(manifest)
     else:
@@ -250,13 +249,16 @@ def models_verify(model: Model, registry: RegistryDir = "registry", as_json: AsJ
 
       tabularay models verify runs/churn-20260131-120000/bundle
     """
-    from ensembles.registry import find_bundle
+    from pathlib import Path
+
+    from ensembles.registry import find_version
     from ensembles.verify import verify_bundle
     from printing_models import print_checks
 
     with err.status("Checking"):
-        folder = find_bundle(model, registry)
-        checks = verify_bundle(folder)
+        version = find_version(model, registry)
+        folder = version.fetch() if version else Path(model)
+        checks = verify_bundle(folder, version.bundle_id if version else None)
     failed = [check for check in checks if not check.passed]
     if as_json:
         print_json({"model": str(folder), "ok": not failed, "checks": [vars(check) for check in checks]})

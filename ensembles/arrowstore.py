@@ -29,6 +29,7 @@ from errors import BundleError, ConfigError, DataLoadError
 
 SETTLE_S = 2.0
 CLAIMS = "claims"
+MANIFEST = "manifest.json"
 N_TRANSFERS = 8
 CHUNK_BYTES = 1 << 22
 
@@ -62,6 +63,11 @@ class ArrowStore:
         prefix = f"{self._at(folder).rstrip('/')}/"
         return sorted({i.path.removeprefix(prefix).partition("/")[0] for i in found} - {CLAIMS})
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        with self._named("read"):
+            return self._files.get_file_info(self._at(path)).type == pafs.FileType.File
+
     def read(self, path: str) -> bytes:
         """A file's content."""
         with self._named("read", FileNotFoundError), self._files.open_input_stream(self._at(path)) as stream:
@@ -72,7 +78,7 @@ class ArrowStore:
 
         Raises: ConfigError: the store refuses.
         """
-        if self._exists(path):
+        if self.has(path):
             return False
         folder, _, name = path.rpartition("/")
         claims = f"{folder}/{CLAIMS}"
@@ -83,7 +89,7 @@ class ArrowStore:
         rivals = sorted(self._list(claims), key=lambda i: (self._time(i), i.base_name))
         ours = [i.base_name for i in rivals if i.base_name.startswith(f"{name}.")]
         left = [i.base_name for i in rivals if i.base_name < name]  # by writers that died since
-        if not self._exists(path):
+        if not self.has(path):
             self._write(path, content if ours[0] == mine else self._claimed(f"{claims}/{ours[0]}", path))
         won = self.read(path) == content
         for claim in [*ours, *left] if won else [mine]:
@@ -95,10 +101,10 @@ class ArrowStore:
 
         Raises: ConfigError: the store refuses.
         """
-        if self._exists(f"{path}/manifest.json"):
+        if self.has(f"{path}/{MANIFEST}"):
             return
         files = [p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()]
-        files.sort(key=lambda name: name == "manifest.json")
+        files.sort(key=lambda name: name == MANIFEST)
 
         def send(name: str) -> None:
             self._copy(lambda: (source / name).open("rb"), lambda: self._writer(f"{path}/{name}"), "written")
@@ -113,20 +119,32 @@ class ArrowStore:
         Raises: BundleError: the store's copy is damaged. ConfigError: the store refuses.
         """
         cached = cache_folder() / bundle_id
-        if not _is_whole(cached):
+        if not _is_whole(cached, bundle_id):
             beside = cached.with_name(f".{bundle_id}.{uuid.uuid4().hex}")
             try:
                 self._bring(path, beside)
-                if not _is_whole(beside):
-                    raise BundleError(f"{self.location(path)}: its files are not what its manifest says")
+                if not _is_whole(beside, bundle_id):
+                    raise BundleError(f"{self.location(path)}: its files are not those that were registered")
                 _replace(beside, cached)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
         return cached
 
+    def fetch_manifest(self, path: str, bundle_id: str) -> Path:
+        """The manifest alone, in this machine's cache, unless the whole bundle is there."""
+        if (cache_folder() / bundle_id / MANIFEST).is_file():
+            return cache_folder() / bundle_id
+        folder = cache_folder() / "manifests" / bundle_id
+        if not (folder / MANIFEST).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            beside = folder / f".{uuid.uuid4().hex}"
+            beside.write_bytes(self.read(f"{path}/{MANIFEST}"))
+            beside.replace(folder / MANIFEST)
+        return folder
+
     def remove_folder(self, path: str) -> None:
         """Remove a folder's files, the manifest first."""
-        self._remove_file(f"{path}/manifest.json")
+        self._remove_file(f"{path}/{MANIFEST}")
         root = self._at(path)
         for info in self._list(path, recursive=True):
             if info.type == pafs.FileType.File:
@@ -178,10 +196,6 @@ class ArrowStore:
             root = self._at(folder).rstrip("/")
             return self._files.get_file_info(pafs.FileSelector(root, True, recursive))
 
-    def _exists(self, path: str) -> bool:
-        with self._named("read"):
-            return self._files.get_file_info(self._at(path)).type == pafs.FileType.File
-
     def _write(self, path: str, content: bytes) -> None:
         with self._named("written"), self._writer(path) as stream:
             stream.write(content)
@@ -218,13 +232,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tabularay" / "bundles"
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, bundle_id: str) -> bool:
     if not folder.is_dir():
         return False
     try:
-        return file_hashes(folder) == read_manifest(folder)["files"]
+        manifest = read_manifest(folder)
     except BundleError:
         return False
+    return manifest["bundle_id"] == bundle_id and file_hashes(folder) == manifest["files"]
 
 
 def _replace(beside: Path, target: Path) -> None:
@@ -235,7 +250,7 @@ def _replace(beside: Path, target: Path) -> None:
             os.rename(target, old)
         os.rename(beside, target)
     except OSError:
-        if not _is_whole(target):
+        if not _is_whole(target, target.name):
             raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

@@ -39,32 +39,36 @@ class Journal:
         self._store = store
         self._folder = f"{name}/{FOLDER}"
         self._events: list[Event] = []
+        self._state = State()
 
     def events(self) -> list[Event]:
         """Every event, oldest first; those read once are not read again.
 
         Raises: BundleError: an event is missing or damaged.
         """
-        names = [n for n in self._store.names(self._folder) if n.endswith(".json")]
         known = self._events
-        if len(names) != len(known):
-            with ThreadPoolExecutor(N_READERS) as pool:
-                new = list(pool.map(self._read, range(len(known), len(names)), names[len(known) :]))
-            self._events = known = [*known, *new]
-        return known
+        if known and not self._store.has(self._path(len(known) + 1)):
+            return known
+        names = [n for n in self._store.names(self._folder) if n.endswith(".json")]
+        with ThreadPoolExecutor(N_READERS) as pool:
+            new = list(pool.map(self._read, range(len(known), len(names)), names[len(known) :]))
+        self._events = [*known, *new]
+        return self._events
 
     def state(self) -> State:
-        """What the events add up to.
+        """What the events add up to; not to be changed.
 
         Raises: BundleError: as events.
         """
         events = self.events()
-        try:
-            return replay(events)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise BundleError(
-                f"{self._store.location(self._folder)}: an event does not fit those before it: {error!r}"
-            ) from None
+        if self._state.n_events != len(events):
+            try:
+                self._state = replay(events)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise BundleError(
+                    f"{self._store.location(self._folder)}: an event does not fit those before it: {error!r}"
+                ) from None
+        return self._state
 
     def append(self, decide: Callable[[State], Event | None], why: str = "") -> State:
         """Write what is decided of the state as it is; where another writer was quicker, decide again.
@@ -86,10 +90,12 @@ class Journal:
             facts = {"format": FORMAT, "number": number, "id": uuid.uuid4().hex, "time": time.time()}
             event = facts | {"who": who, "why": why} | event
             text = json.dumps(event, ensure_ascii=False, indent=1)
-            if self._store.create(f"{self._folder}/{number:08d}.json", text.encode()):
-                state.apply(event)
-                return state
+            if self._store.create(self._path(number), text.encode()):
+                return replay([*self.events()[: number - 1], event])
         raise ConfigError(f"{self._store.location(self._folder)}: {ATTEMPTS} other writers were quicker")
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}/{number:08d}.json"
 
     def _read(self, place: int, name: str) -> Event:
         where = self._store.location(f"{self._folder}/{name}")

@@ -10,6 +10,7 @@ import re
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ensembles.bundle import read_manifest
 from ensembles.journal import FOLDER, Event, Journal
@@ -69,13 +70,13 @@ class Registry:
         match = MODEL_ID.fullmatch(model_id)
         if match is None:
             raise ModelNotFoundError(f"'{model_id}': expected NAME, NAME:VERSION or NAME@ALIAS")
-        versions = self.versions(match["name"])
-        alias = match["alias"] or PRODUCTION
-        for version in versions:
-            if version.version == int(match["version"]) if match["version"] else alias in version.aliases:
-                return version
+        name, state = match["name"], self._journal(match["name"]).state()
+        given = int(match["version"]) if match["version"] else None
+        version = state.aliases.get(match["alias"] or PRODUCTION) if given is None else given
+        if version in state.versions:
+            return self._version(name, state, state.versions[version])
         known = ", ".join(
-            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in versions
+            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in self.versions(name)
         )
         raise ModelNotFoundError(
             f"'{model_id}': no such version in {self.where}; there is: {known or 'none'}"
@@ -182,6 +183,7 @@ class Registry:
             tuple(sorted(a for a, v in state.aliases.items() if v == entry.version)),
             entry.time,
             partial(self._store.fetch, path, entry.bundle),
+            partial(self._store.fetch_manifest, path, entry.bundle),
         )
 
     def _check_version(self, name: str, state: State, version: int) -> Entry:
@@ -221,13 +223,29 @@ def _check_alias(alias: str) -> None:
         raise ConfigError(f"alias={alias!r}: expected letters, digits, '_' and '-', at most 100")
 
 
+def find_version(model: str, registry: str | Path) -> ModelVersion | None:
+    """The registered version that a user names by NAME, NAME:VERSION or NAME@ALIAS; None for a bundle's folder.
+
+    Raises: ModelNotFoundError: there is neither.
+    """
+    path = Path(model)
+    if (path / "manifest.json").is_file():
+        return None
+    if path.is_dir() and "/" in model:
+        raise ModelNotFoundError(f"'{model}': a folder without a manifest.json; expected a bundle's folder")
+    return Registry(registry).resolve(model)
+
+
 def find_bundle(model: str, registry: str | Path) -> Path:
-    """The bundle that a user names: its folder, or NAME, NAME:VERSION or NAME@ALIAS of a registry.
+    """The folder of the bundle that a user names, see find_version.
 
     Raises: ModelNotFoundError: there is none. ConfigError, BundleError: it cannot be brought.
     """
-    if (Path(model) / "manifest.json").is_file():
-        return Path(model)
-    if Path(model).is_dir() and "/" in model:
-        raise ModelNotFoundError(f"'{model}': a folder without a manifest.json; expected a bundle's folder")
-    return Registry(registry).resolve(model).fetch()
+    version = find_version(model, registry)
+    return version.fetch() if version else Path(model)
+
+
+def find_manifest(model: str, registry: str | Path) -> dict[str, Any]:
+    """The manifest of the bundle that a user names, without bringing the rest of it; raises as find_bundle."""
+    version = find_version(model, registry)
+    return version.manifest() if version else read_manifest(Path(model))

@@ -28,6 +28,9 @@ class Store(Protocol):
     def names(self, folder: str) -> list[str]:
         """Names in a folder, in order, without unfinished ones; none where there is no such folder."""
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+
     def read(self, path: str) -> bytes:
         """A file's content.
 
@@ -47,6 +50,9 @@ class Store(Protocol):
 
     def fetch(self, path: str, bundle_id: str) -> Path:
         """A bundle's folder on this machine."""
+
+    def fetch_manifest(self, path: str, bundle_id: str) -> Path:
+        """A folder on this machine with a bundle's manifest, and perhaps with nothing else of it."""
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder; nothing happens where there is none."""
@@ -68,6 +74,10 @@ class LocalStore:
             return sorted(n for n in os.listdir(self.root / folder) if not n.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / path).is_file()
 
     def read(self, path: str) -> bytes:
         """A file's content."""
@@ -120,6 +130,10 @@ class LocalStore:
     def fetch(self, path: str, bundle_id: str) -> Path:
         """The folder itself."""
         return self.root / path
+
+    def fetch_manifest(self, path: str, bundle_id: str) -> Path:
+        """The folder itself."""
+        return self.fetch(path, bundle_id)
 
     def remove_folder(self, path: str) -> None:
         """Rename, then remove, so that no half of it is ever seen."""

@@ -25,8 +25,12 @@ class Check:
     detail: str
 
 
-def verify_bundle(path: Path) -> list[Check]:
+def verify_bundle(path: Path, bundle_id: str | None = None) -> list[Check]:
     """Check the manifest, every file's bytes, and the answers to the golden rows.
+
+    Args:
+        path: The bundle.
+        bundle_id: What was registered, if it was.
 
     Returns: a check per file and two more; after a manifest that cannot be trusted, that one alone.
     """
@@ -34,6 +38,8 @@ def verify_bundle(path: Path) -> list[Check]:
         manifest = read_manifest(path)
     except TabularayError as error:
         return [Check("manifest", False, str(error))]
+    if bundle_id not in (None, manifest["bundle_id"]):
+        return [Check("manifest", False, f"id {manifest['bundle_id']}, but {bundle_id} was registered")]
     checks = [Check("manifest", True, f"id {manifest['bundle_id']}"), *_check_files(path, manifest)]
     if all(check.passed for check in checks):
         return [*checks, _check_answers(path)]

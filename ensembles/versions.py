@@ -31,6 +31,7 @@ class ModelVersion:
     aliases: tuple[str, ...] = ()
     registered: float = 0.0
     _fetch: Callable[[], Path] = field(default=Path, repr=False, compare=False)
+    _fetch_manifest: Callable[[], Path] = field(default=Path, repr=False, compare=False)
 
     @property
     def model_id(self) -> str:
@@ -45,8 +46,8 @@ class ModelVersion:
         return self._fetch()
 
     def manifest(self) -> dict[str, Any]:
-        """The bundle's manifest."""
-        return read_manifest(self.fetch())
+        """The bundle's manifest, without bringing the rest of it."""
+        return read_manifest(self._fetch_manifest())
 
 
 def version_row(version: ModelVersion) -> dict[str, Any]:

@@ -142,6 +142,16 @@ def test_verify_reports_every_fault(run, folder, capsys):
     assert (end.value.code, "no format_version" in capsys.readouterr().out) == (6, True)
 
 
+def test_another_bundle_in_the_place_of_a_version_is_found(run, capsys):
+    first, second = (Registry("registry").resolve(f"quick:{i}").fetch() for i in (1, 2))
+    shutil.rmtree(second)
+    shutil.copytree(first, second)
+    run("models", "verify", str(second))
+    with pytest.raises(SystemExit) as end:
+        main(["models", "verify", "quick:2"])
+    assert (end.value.code, f"but {second.name} was registered" in capsys.readouterr().out) == (6, True)
+
+
 def test_golden_rows_are_replayed(run, folder, capsys, monkeypatch):
     monkeypatch.setattr("ensembles.bundle.GOLDEN_RTOL", -1.0)
     with pytest.raises(SystemExit) as end:

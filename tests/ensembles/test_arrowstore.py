@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow.fs as pafs
 import pytest
 
-from ensembles.registry import Registry, find_bundle
+from ensembles.bundle import read_manifest
+from ensembles.registry import Registry, find_bundle, find_manifest
 from errors import BundleError, ConfigError, ModelNotFoundError
 from tests import servers
 from tests.conftest import ENVIRONMENT
@@ -77,7 +78,10 @@ def test_a_registry_on_google_cloud_storage(variants, tmp_path, monkeypatch):
 
 
 def test_a_bundle_is_brought_once_and_again_when_the_cache_is_damaged(bucket, variants, tmp_path):
-    version = open_registry(f"s3://{bucket}/models").register("churn", variants[0])
+    where = f"s3://{bucket}/models"
+    version = open_registry(where).register("churn", variants[0])
+    assert find_manifest("churn", where) == read_manifest(variants[0])
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == ["manifests"], "a list brings no models"
     path = version.fetch() / "members" / "model.txt"
     made, content = path.stat().st_mtime_ns, path.read_text()
     assert version.fetch() / "members" / "model.txt" == path
@@ -85,7 +89,7 @@ def test_a_bundle_is_brought_once_and_again_when_the_cache_is_damaged(bucket, va
     path.write_text("damaged")
     version.fetch()
     assert path.read_text() == content
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [version.bundle_id]
+    assert {p.name for p in (tmp_path / "cache").iterdir()} == {version.bundle_id, "manifests"}
 
 
 def test_a_damaged_copy_in_the_store_is_refused(bucket, variants):
@@ -94,7 +98,7 @@ def test_a_damaged_copy_in_the_store_is_refused(bucket, variants):
     path = version.location.removeprefix("s3://")
     with files.open_output_stream(f"{path}/members/model.txt") as stream:
         stream.write(b"other")
-    with pytest.raises(BundleError, match="not what its manifest says"):
+    with pytest.raises(BundleError, match="not those that were registered"):
         version.fetch()
 
 
@@ -124,9 +128,7 @@ def test_a_writer_that_slept_too_long_has_lost(bucket, variants):
     registry.register("churn", variants[0])
     before = registry.history("churn")
     store = registry._store
-    store._exists = lambda path, exists=store._exists: (
-        exists(path) if store._list("churn/journal/claims") else False
-    )
+    store.has = lambda path, exists=store.has: exists(path) if store._list("churn/journal/claims") else False
     assert not store.create("churn/journal/00000001.json", b"late")
     assert open_registry(f"s3://{bucket}/models").history("churn") == before
 

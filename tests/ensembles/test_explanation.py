@@ -9,7 +9,7 @@ from cli import main
 from ensembles import explanation
 from ensembles.bundle import load_bundle
 from ensembles.compare import compare_models
-from ensembles.explanation import ShapleySampler, explain
+from ensembles.explanation import ShapleySampler, contribution_columns, explain
 from ensembles.importance import column_features, permutation_importance
 from errors import DataError, PredictionError
 from tests.quick import quick_model
@@ -192,10 +192,14 @@ def test_a_model_is_compared_with_a_worse_one_and_itself(real, tmp_path):
     assert compare_models(bundle, worse, frame)[1].to_json()["better"] == "first"
 
 
-def test_models_of_different_targets_are_not_compared(real, tmp_path):
+def test_numbers_are_explained_but_not_compared_with_classes(real, tmp_path, monkeypatch):
     bundle, frame = real
     numbers = frame.drop(columns="y").assign(y=frame["a"].fillna(0.0))
     numbers.to_csv(tmp_path / "table.csv", index=False)
     other = load_bundle(quick_model(tmp_path, tmp_path / "table.csv") / "bundle")
+    monkeypatch.setattr(type(other), "background", other.encode(numbers)[:16], raising=False)
+    answers = other.predict(numbers.head(3)).mean[:, 0]
+    parts = contribution_columns(other, numbers.head(3), pd.Series(answers))
+    np.testing.assert_allclose(sum(parts.values()), answers, atol=1e-5)
     with pytest.raises(DataError, match=r"'y' \(multiclass\) and 'y' \(regression\)"):
         compare_models(bundle, other, frame)
