@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 MODEL = "model.ubj"
 # How device_helpers of XGBoost 3 names it, and CUDA's own words.
-OUT_OF_MEMORY = re.compile(
-    r"Memory allocation error on worker.*|.*cudaErrorMemoryAllocation.*|.*out of memory.*"
-)
+OUT_OF_MEMORY = re.compile(r"(Memory allocation error on worker|cudaErrorMemoryAllocation|out of memory).*")
 OURS = ("num_boost_round", "class_weight")
 OBJECTIVES = {
     "binary": {"objective": "binary:logistic", "eval_metric": "logloss"},

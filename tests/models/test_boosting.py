@@ -169,7 +169,7 @@ def test_a_saved_xgboost_has_no_device(problem_type, device, tmp_path):
 def test_a_gpu_that_is_too_small_is_told_from_other_errors():
     words = "[12:00:00] device_helpers.cu:20: Memory allocation error on worker 0: out of memory\n- Free memory: 1B"
     with (
-        pytest.raises(DeviceMemoryError, match="^Memory allocation error on worker 0: out of memory$"),
+        pytest.raises(DeviceMemoryError, match=r"^Memory allocation error on worker 0: out of memory$"),
         _device_memory(),
     ):
         raise xgb.core.XGBoostError(words)
