@@ -98,6 +98,9 @@ def test_test_rows_get_the_answers_of_the_models(dataset, members, tmp_path):
     np.testing.assert_allclose(found.members, each, rtol=0, atol=1e-6)
     unseen = bundle.predict([{"x": 1, "z": None, "colour": "violet"}]).mean
     np.testing.assert_array_equal(unseen, bundle.predict([{"x": 1, "z": None, "colour": None}]).mean)
+    np.testing.assert_allclose(
+        load_bundle(tmp_path / "bundle", n_threads=2).predict_encoded(X).mean, found.mean, rtol=0, atol=1e-6
+    )
     assert bundle.manifest["export_difference"] < 1e-6
     assert bundle.manifest["export_rows"] == len(dataset.X_test) + MISSING_ROWS
 
