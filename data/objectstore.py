@@ -24,6 +24,7 @@ CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or ?anonymous=true for a public bucket",
 }
 TIMEOUT_S = 3
+PATIENT_S = 15  # who writes has more to lose by giving up than who waits for a table
 LONGEST_WAIT_S = 10
 
 
@@ -68,7 +69,7 @@ def open_objects(uri: str) -> tuple[pafs.FileSystem, str]:
     """
     if source_scheme(uri) not in OPTIONS:
         return pafs.FileSystem.from_uri(uri)
-    _, _, path, open_it = _parse(uri)
+    _, _, path, open_it = _parse(uri, PATIENT_S)
     return _within(LONGEST_WAIT_S, open_it), path.strip("/")
 
 
@@ -78,7 +79,7 @@ def store_error(error: Exception, scheme: str) -> str:
     return f"{reason}; credentials: {CREDENTIALS[scheme]}" if scheme in CREDENTIALS else reason
 
 
-def _parse(source: str) -> tuple[str, str, str, Callable[[], pafs.FileSystem]]:
+def _parse(source: str, timeout_s: int = TIMEOUT_S) -> tuple[str, str, str, Callable[[], pafs.FileSystem]]:
     """The address to show, the scheme, the path with its bucket, and what opens the store."""
     address, _, query = source.partition("?")
     scheme, _, path = address.partition("://")
@@ -88,17 +89,19 @@ def _parse(source: str) -> tuple[str, str, str, Callable[[], pafs.FileSystem]]:
     strangers = set(options) - set(OPTIONS[scheme])
     if strangers:
         raise DataLoadError(f"{where}: unknown {show_list(strangers)}; allowed: {', '.join(OPTIONS[scheme])}")
-    return where, scheme, path, lambda: _open_store(scheme, path, keys, options)
+    return where, scheme, path, lambda: _open_store(scheme, path, keys, options, timeout_s)
 
 
-def _open_store(scheme: str, path: str, keys: str, options: dict[str, str]) -> pafs.FileSystem:
+def _open_store(
+    scheme: str, path: str, keys: str, options: dict[str, str], timeout_s: int
+) -> pafs.FileSystem:
     shared: dict[str, Any] = {"anonymous": options.get("anonymous", "").lower() in ("true", "1")}
     endpoint = options.get("endpoint_override", "")
     if scheme == "gs":
         protocol, _, host = endpoint.rpartition("://")
         if host:
             shared |= {"endpoint_override": host, "scheme": protocol or "https"}
-        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=TIMEOUT_S), **shared)
+        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=timeout_s), **shared)
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if endpoint:
@@ -110,8 +113,8 @@ def _open_store(scheme: str, path: str, keys: str, options: dict[str, str]) -> p
         shared |= {"access_key": unquote(access_key), "secret_key": unquote(secret_key)}
     return pafs.S3FileSystem(
         region=region,
-        connect_timeout=TIMEOUT_S,
-        request_timeout=TIMEOUT_S,
+        connect_timeout=timeout_s,
+        request_timeout=timeout_s,
         allow_delayed_open=True,  # a small file is one request: it is there at once and whole, or not at all
         retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=2),
         **shared,

@@ -25,7 +25,7 @@ def kill_writers(where, bundles, rounds, seconds, environment=ENVIRONMENT):
                 writer.kill()
         for writer in writers:
             output, errors = writer.communicate()
-            assert (errors, writer.returncode) == ("", -signal.SIGKILL)
+            assert (errors, writer.returncode) == ("", -signal.SIGKILL), errors
             said += [json.loads(line) for line in output.splitlines(keepends=True) if line.endswith("\n")]
     return said
 
