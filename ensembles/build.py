@@ -108,7 +108,8 @@ def build_ensemble(
         n_candidates=len(candidates),
         notes=notes,
     )
-    _write(run / "bundle", dataset, ensemble, {**facts, "metric": metric, "scores": summary(ensemble)})
+    facts = {**facts, "metric": metric, "scores": summary(ensemble)}
+    _write(run / "bundle", dataset, ensemble, facts, context.deadline)
     return ensemble
 
 
@@ -173,11 +174,14 @@ def _members(
     return tuple(members), Validated(y, folds, oofs, weights)
 
 
-def _write(path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any]) -> None:
+def _write(
+    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], deadline: float | None
+) -> None:
     members = tuple(
         ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
         for m in ensemble.members
     )
     honesty = ensemble.honesty
-    contents = Contents(dataset, members, honesty.calibration, honesty.conformal, honesty.threshold, facts)
+    learned = (honesty.calibration, honesty.conformal, honesty.threshold)
+    contents = Contents(dataset, members, *learned, facts, deadline)
     write_bundle(path, contents)

@@ -7,6 +7,8 @@ build.py has always written:
     calibration     log_loss_before, log_loss_after, ece_before, ece_after
     threshold       {"for": goal, "before": value, "after": value}
     test_honesty    level, covered, mean_width or mean_set_size, ece
+
+and of the manifest itself `importance`, [{"column", "loss"}].
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ Manifest = Mapping[str, Any]
 
 SHOWN_COLUMNS = 60
 SHOWN_CLASSES = 20
+SHOWN_IMPORTANCE = 20
 WHO = {"ensemble": "**ensemble**", "best_single": "best single trial", "untuned_lightgbm": "untuned LightGBM"}
 
 
@@ -37,6 +40,7 @@ def card_markdown(manifest: Manifest) -> str:
         ("Data", _data(manifest)),
         ("Scores", _scores(manifest)),
         ("Members", _members(manifest)),
+        ("Importance", _importance(manifest)),
         ("Calibration and coverage", _honesty(manifest)),
         ("Limits", _limits(manifest)),
         ("Made with", _made_with(manifest)),
@@ -142,6 +146,15 @@ def _test_table(
         for who, found in test.items()
     ]
     return _table(["", *names], rows)
+
+
+def _importance(manifest: Manifest) -> list[str]:
+    found = manifest.get("importance", ())
+    if not found:
+        return []
+    rows = [[_plain(row["column"]), number(row["loss"])] for row in found[:SHOWN_IMPORTANCE]]
+    said = f"How much worse {manifest.get('metric', 'the score')} gets on withheld rows when a column is shuffled:"
+    return [said, "", *_table(["column", "loss"], rows)]
 
 
 def _members(manifest: Manifest) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from data.dataset import TabularDataset
 from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, check_files, file_hashes, read_manifest
 from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
+from ensembles.importance import Scorer, importance_in_time
 from ensembles.parity import proof_rows, prove
 from ensembles.session import GraphSession
 from errors import TrainingError
@@ -29,6 +31,9 @@ __all__ = ["Contents", "ExportMember", "write_bundle"]
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
 BACKGROUND_ROWS = 64
+# Longest time for the columns' importance, and the share of the time left that it may take.
+IMPORTANCE_S = 10.0
+IMPORTANCE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Contents:
         conformal: What intervals and sets are made with, see ensembles.conformal; None: there are none.
         threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
         facts: What else the manifest says: name, metric, scores, run.
+        deadline: time.monotonic() at which what can be left out ends; None: never.
     """
 
     dataset: TabularDataset
@@ -50,6 +56,7 @@ class Contents:
     conformal: dict[str, Any] | None = None
     threshold: dict[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
 
 
 def write_bundle(path: Path, contents: Contents) -> None:
@@ -73,6 +80,7 @@ def write_bundle(path: Path, contents: Contents) -> None:
     proof = prove(session, contents.members, contents.dataset, contents.calibration, X)
     manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
     _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
+    manifest["importance"] = _importance(session, contents)
     (beside / "card.md").write_text(card_markdown(manifest), "utf-8")
     manifest["files"] = file_hashes(beside)
     manifest["bundle_id"] = bundle_id(manifest)
@@ -126,6 +134,20 @@ def _manifest(contents: Contents) -> dict[str, Any]:
 def _golden(bundle: Bundle, dataset: TabularDataset) -> dict[str, Any]:
     answers = bundle.predict(dataset.golden_rows)
     return {"records": dataset.golden_rows, "mean": answers.mean.tolist(), "total": answers.total.tolist()}
+
+
+def _importance(session: GraphSession, contents: Contents) -> list[dict[str, Any]]:
+    """What shuffling each column costs on withheld rows, in the metric, largest first; empty without rows or time."""
+    dataset, metric = contents.dataset, contents.facts.get("metric")
+    if dataset.X_test is None or dataset.y_test is None or metric is None:
+        return []
+    left = float("inf") if contents.deadline is None else contents.deadline - time.monotonic()
+    scorer = Scorer(lambda X: session.predict(X).mean, np.asarray(dataset.y_test), dataset.problem_type)
+    found = importance_in_time(
+        scorer, np.asarray(dataset.X_test), dataset.encoder, min(IMPORTANCE_S, IMPORTANCE_SHARE * left)
+    )
+    rows = [{"column": one.column, "loss": one.loss[metric]} for one in found]
+    return sorted(rows, key=lambda row: -row["loss"])
 
 
 def _background(dataset: TabularDataset) -> np.ndarray:
