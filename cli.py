@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 import cli_jobs
+import cli_models
 from errors import ConfigError, TabularayError
 from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
 from printing import (
@@ -24,7 +25,6 @@ from printing import (
     print_json,
     print_plan,
     print_result,
-    print_rows,
 )
 
 STARTED = time.time()
@@ -167,7 +167,9 @@ def ensemble(
     from tuning.runs import find_run
 
     found = find_run(run, runs)
-    config = override_config(found.config(), overrides or (), ("ensemble", "metric", "name", "registry"))
+    config = override_config(
+        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias")
+    )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:
         print_json(result)
@@ -244,43 +246,6 @@ def track(
 
 
 @app.command()
-def models(
-    name: Annotated[str | None, typer.Argument(help="A model; without it, all are listed.")] = None,
-    promote: Annotated[int | None, typer.Option(help="Make this version of NAME the production one.")] = None,
-    rollback: Annotated[
-        bool, typer.Option(help="Go back to NAME's production version before this one.")
-    ] = False,
-    registry: RegistryDir = Path("registry"),
-    as_json: AsJson = False,
-) -> None:
-    """List registered models, or move production.
-
-    [bold]Examples[/bold]
-
-      tabularay models
-
-      tabularay models churn --promote 3
-    """
-    from ensembles.registry import Registry, version_row
-
-    store = Registry(registry)
-    if name is None and (promote is not None or rollback):
-        raise ConfigError("--promote and --rollback need the model's NAME")
-    if name is not None and promote is not None:
-        store.promote(name, promote)
-    elif name is not None and rollback:
-        store.rollback(name)
-    versions = [v for n in ([name] if name else store.names()) for v in store.versions(n)]
-    rows = [version_row(v) for v in versions]
-    if as_json:
-        print_json(rows)
-    elif rows:
-        print_rows(rows)
-    else:
-        out.print(f"No models in {registry}. Make one: tabularay tune data.source=FILE data.target=COLUMN")
-
-
-@app.command()
 def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it needs
     model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
     source: Annotated[
@@ -295,30 +260,47 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
         float | None,
         typer.Option(help="Add what holds the truth in this share of rows, such as 0.9.", metavar="LEVEL"),
     ] = None,
-    registry: RegistryDir = Path("registry"),
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
+    ] = False,
+    registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
     """Predict every row of a table, in order.
 
     With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
 
+    With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
+    probability of the class it was given.
+
     [bold]Examples[/bold]
 
       tabularay predict churn --input test.csv --output submission.csv --id-column customer
 
       tabularay predict churn:2 --input test.csv --uncertainty --interval 0.9
+
+      tabularay predict churn --input complaints.csv --explain
     """
     from data.sources import load_table
     from ensembles.answers import answer_frame, csv_text
     from ensembles.bundle import load_bundle
-    from ensembles.registry import Registry
+    from ensembles.registry import find_bundle
 
-    folder = (
-        Path(model) if (Path(model) / "manifest.json").is_file() else Registry(registry).resolve(model).path
-    )
+    folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     table = load_table(source, bundle.encoder.text_columns)
     frame = answer_frame(bundle, table, id_column, uncertainty, interval)
+    if explain:
+        from ensembles.explanation import contribution_columns
+
+        with err.status("Explaining") as status:
+            parts = contribution_columns(
+                bundle,
+                table,
+                frame["prediction"],
+                lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
+            )
+        frame = frame.assign(**parts)
     if as_json:
         print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
     elif output is None:
@@ -339,7 +321,7 @@ def serve(
     overrides: Overrides = None,
     port: Annotated[int | None, typer.Option(help="TCP port; default 8000.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind; default: this machine only.")] = None,
-    registry: RegistryDir = Path("registry"),
+    registry: RegistryDir = "registry",
     config_dir: ConfigDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -368,6 +350,7 @@ def serve(
 
 app.command(help=cli_jobs.EXAMPLE_SUBMIT)(cli_jobs.submit)
 app.add_typer(cli_jobs.app, name="jobs")
+app.add_typer(cli_models.app, name="models")
 
 
 def main(arguments: list[str] | None = None) -> None:

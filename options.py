@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 
+from printing import json_only
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Configuration: key=value, or group=preset.", metavar="KEY=VALUE"),
 ]
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="Folder with presets of your own.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", callback=json_only)]
 RunsDir = Annotated[
     Path, typer.Option("--runs", envvar=["TABULARAY_RUNS", "RUNS"], help="Folder of the run directories.")
 ]
 RegistryDir = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--registry", envvar=["TABULARAY_REGISTRY", "REGISTRY"], help="Folder of the registered models."
+        "--registry",
+        envvar=["TABULARAY_REGISTRY", "REGISTRY"],
+        help="Where models are registered: a folder, s3:// or gs://.",
     ),
 ]
 Address = Annotated[

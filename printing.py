@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -20,7 +21,7 @@ from data.messages import show_score as number
 if TYPE_CHECKING:
     from data.dataset import TabularDataset
     from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
-    from tuning.sweep import Plan
+    from tuning.plan import Plan
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -41,10 +42,32 @@ def print_error(error: Exception) -> None:
     )
 
 
+def json_only(asked: bool) -> bool:
+    """Keep the standard output for the answer of `--json`: whatever a library prints goes to the standard error.
+
+    The file descriptor itself is turned away, because libraries in C and processes started by them write there too.
+    """
+    if asked and _answers.stream is None and sys.__stdout__ is sys.stdout:
+        sys.stdout.flush()
+        _answers.stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    return asked
+
+
+class _Answers:
+    """Where the answer of `--json` goes once the standard output is turned away."""
+
+    stream: TextIO | None = None
+
+
+_answers = _Answers()
+
+
 def print_json(value: Any) -> None:
     """JSON and nothing else on the standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    stream = _answers.stream or sys.stdout
+    stream.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    stream.flush()
 
 
 def print_plan(plan: Plan) -> None:
@@ -191,34 +214,6 @@ def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> N
     out.print(table)
     if "untuned_lightgbm" not in test:
         out.print("  (no time was left to train an untuned LightGBM for comparison)")
-
-
-def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Registered versions as a table."""
-    table = Table()
-    shown = (
-        "model_id",
-        "aliases",
-        "problem_type",
-        "metric",
-        "oof_score",
-        "test_score",
-        "n_members",
-        "created",
-    )
-    for title in shown:
-        table.add_column(title)
-    for row in rows:
-        table.add_row(*(_cell(row[title]) for title in shown))
-    out.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, list):
-        return ", ".join(value)
-    return "" if value is None else str(value)
 
 
 def print_inspection(inspection: Inspection) -> None:

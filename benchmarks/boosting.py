@@ -26,7 +26,6 @@ from configs.schema import DataConfig
 from data.dataset import TabularDataset, load_dataset
 from data.metrics import METRICS, score
 from data.sources import load_table
-from ensembles.build import task_of
 from models.base import FitContext, Fold, Model, Task
 from models.families import get_family
 from search_spaces import get_space
@@ -84,7 +83,7 @@ def compare_defaults(config: DataConfig, n_seeds: int) -> list[bool]:
 def compare_categories(config: DataConfig) -> None:
     """Print the validation scores of one table with categories, by native splits and by statistics."""
     table = load_dataset(config)
-    task = task_of(table)
+    task = Task.of(table)
     if not any(task.cardinalities) or task.problem_type == "multiclass":
         return
     for family in FAMILIES:
@@ -115,7 +114,7 @@ def predict_library(family: str, table: TabularDataset, seed: int) -> np.ndarray
 
 def predict_ours(family: str, table: TabularDataset, seed: int) -> np.ndarray:
     """Test predictions of the family's first starting point, stopped on the first fold."""
-    return _fit(family, task_of(table), _fold(table, 0), seed).predict(table.X_test).mean
+    return _fit(family, Task.of(table), _fold(table, 0), seed).predict(table.X_test).mean
 
 
 def with_statistics(fold: Fold, task: Task) -> tuple[Fold, Task]:

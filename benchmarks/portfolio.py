@@ -23,9 +23,8 @@ from data.folds import training_rows
 from data.metrics import default_metric, score
 from data.sources import load_table
 from ensembles.build import Ensemble, build_ensemble
-from ensembles.member import task_of
 from ensembles.scoring import Answers, predict_rows
-from models.base import FitContext, Fold
+from models.base import FitContext, Fold, Task
 from models.families import FAMILIES, get_family
 from models.trials import FoldRecord, trial_name, write_fold, write_trial
 from search_spaces import get_space
@@ -149,7 +148,7 @@ def _fit_trial(
         fold = Fold(dataset.X[train], dataset.y[train], dataset.X[val], dataset.y[val])
         start = time.monotonic()
         context = FitContext(n_threads, seed=number + k, deadline=start + fold_s)
-        model = get_family(family).fit(params, task_of(dataset), fold, context)
+        model = get_family(family).fit(params, Task.of(dataset), fold, context)
         prediction = model.predict(fold.X_val, n_threads)
         took, history = time.monotonic() - start, model.history
         value = score(metric, fold.y_val, prediction.mean)

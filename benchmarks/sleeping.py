@@ -14,8 +14,9 @@ from sklearn.datasets import load_breast_cancer
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("configs", "data", "models", "search_spaces", "tuning", "ensembles", "serving")
-# A hundred processes on few cores take long to start.
+# A hundred processes on few cores take long to start, and longer when they all start at once.
 PATIENT = {
+    "RAY_worker_maximum_startup_concurrency": "4",
     "RAY_worker_register_timeout_seconds": "600",
     "RAY_health_check_timeout_ms": "60000",
     "RAY_health_check_failure_threshold": "20",

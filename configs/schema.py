@@ -208,7 +208,8 @@ class JobConfig(Section):
         params: Per family, parameters fixed to a value, to a list of choices, or to {low, high}.
         seed: Seeds folds, searchers and fits.
         runs: Folder of the run directories.
-        registry: Folder of the registered models.
+        registry: Where models are registered: a folder, s3:// or gs://.
+        alias: What points at the model of a finished job; null: nothing new does.
     """
 
     name: str | None = Field(None, pattern=r"^[\w][\w.-]{0,99}$")
@@ -218,7 +219,8 @@ class JobConfig(Section):
     params: dict[str, dict[str, Any]] = {}
     seed: int = Field(0, ge=0, lt=2**31)
     runs: str = "runs"
-    registry: str = "registry"
+    registry: Source = "registry"
+    alias: str | None = Field("production", pattern=r"^[\w-]{1,100}$")
     data: DataConfig
     search: SearchConfig = SearchConfig()
     tracking: TrackingConfig = TrackingConfig()

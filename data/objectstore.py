@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import pandas as pd
 import pyarrow.fs as pafs
 
-from configs.sources import mask_secrets
+from configs.sources import mask_secrets, source_scheme
 from data.files import load_bytes
 from data.messages import did_you_mean, show_list
 from errors import DataLoadError
@@ -24,6 +24,7 @@ CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS, or ?anonymous=true for a public bucket",
 }
 TIMEOUT_S = 3
+PATIENT_S = 15  # who writes has more to lose by giving up than who waits for a table
 LONGEST_WAIT_S = 10
 
 
@@ -37,19 +38,12 @@ def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame
 
     Raises: DataLoadError: the store does not answer or refuses, or there is no such bucket or file.
     """
-    address, _, query = source.partition("?")
-    scheme, _, path = address.partition("://")
-    scheme, where = scheme.lower(), mask_secrets(address)
-    keys, _, path = path.rpartition("@") if ":" in path.partition("/")[0] else ("", "", path)
+    where, scheme, path, open_it = _parse(source)
     if "/" not in path.strip("/"):
         raise DataLoadError(f"{where}: expected {scheme}://BUCKET/PATH")
-    options = dict(parse_qsl(query))
-    strangers = set(options) - set(OPTIONS[scheme])
-    if strangers:
-        raise DataLoadError(f"{where}: unknown {show_list(strangers)}; allowed: {', '.join(OPTIONS[scheme])}")
 
     def locate() -> tuple[pafs.FileSystem, pafs.FileInfo]:
-        store = _open_store(scheme, path, keys, options)
+        store = open_it()
         return store, store.get_file_info(path)
 
     def read() -> bytes:
@@ -60,22 +54,54 @@ def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame
             with store.open_input_stream(path, compression=None) as stream:
                 return stream.read()
         except (OSError, ValueError) as error:  # what pyarrow's errors derive from
-            reason = str(error).split(" error_info=")[0].splitlines()[0]
-            raise DataLoadError(
-                f"{where}: cannot be read: {mask_secrets(reason)}; credentials: {CREDENTIALS[scheme]}"
-            ) from None
+            raise DataLoadError(f"{where}: cannot be read: {store_error(error, scheme)}") from None
 
     return load_bytes(where, read, text_columns)
 
 
-def _open_store(scheme: str, path: str, keys: str, options: dict[str, str]) -> pafs.FileSystem:
+def open_objects(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The file system and the path in it that a URI names.
+
+    Args:
+        uri: s3:// or gs://, with the options of `load_object`, or whatever else pyarrow knows.
+
+    Raises: DataLoadError: unknown options. OSError, ValueError: the store does not answer, or pyarrow knows none.
+    """
+    if source_scheme(uri) not in OPTIONS:
+        return pafs.FileSystem.from_uri(uri)
+    _, _, path, open_it = _parse(uri, PATIENT_S)
+    return _within(LONGEST_WAIT_S, open_it), path.strip("/")
+
+
+def store_error(error: Exception, scheme: str) -> str:
+    """What a store said, in one line without secrets, and where it looks for credentials."""
+    reason = mask_secrets((str(error).split(" error_info=")[0].splitlines() or [type(error).__name__])[0])
+    return f"{reason}; credentials: {CREDENTIALS[scheme]}" if scheme in CREDENTIALS else reason
+
+
+def _parse(source: str, timeout_s: int = TIMEOUT_S) -> tuple[str, str, str, Callable[[], pafs.FileSystem]]:
+    """The address to show, the scheme, the path with its bucket, and what opens the store."""
+    address, _, query = source.partition("?")
+    scheme, _, path = address.partition("://")
+    scheme, where = scheme.lower(), mask_secrets(address)
+    keys, _, path = path.rpartition("@") if ":" in path.partition("/")[0] else ("", "", path)
+    options = dict(parse_qsl(query))
+    strangers = set(options) - set(OPTIONS[scheme])
+    if strangers:
+        raise DataLoadError(f"{where}: unknown {show_list(strangers)}; allowed: {', '.join(OPTIONS[scheme])}")
+    return where, scheme, path, lambda: _open_store(scheme, path, keys, options, timeout_s)
+
+
+def _open_store(
+    scheme: str, path: str, keys: str, options: dict[str, str], timeout_s: int
+) -> pafs.FileSystem:
     shared: dict[str, Any] = {"anonymous": options.get("anonymous", "").lower() in ("true", "1")}
     endpoint = options.get("endpoint_override", "")
     if scheme == "gs":
         protocol, _, host = endpoint.rpartition("://")
         if host:
             shared |= {"endpoint_override": host, "scheme": protocol or "https"}
-        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=TIMEOUT_S), **shared)
+        return pafs.GcsFileSystem(retry_time_limit=timedelta(seconds=timeout_s), **shared)
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if endpoint:
@@ -87,8 +113,9 @@ def _open_store(scheme: str, path: str, keys: str, options: dict[str, str]) -> p
         shared |= {"access_key": unquote(access_key), "secret_key": unquote(secret_key)}
     return pafs.S3FileSystem(
         region=region,
-        connect_timeout=TIMEOUT_S,
-        request_timeout=TIMEOUT_S,
+        connect_timeout=timeout_s,
+        request_timeout=timeout_s,
+        allow_delayed_open=True,  # a small file is one request: it is there at once and whole, or not at all
         retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=2),
         **shared,
     )

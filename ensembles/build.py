@@ -13,21 +13,21 @@ import numpy as np
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
+from ensembles.bootstrap import score_interval
+from ensembles.calibration import calibrate
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
 from ensembles.latency import select_within
-from ensembles.member import Member, load_models, task_of
+from ensembles.member import Member, load_models
 from ensembles.refit import refit_members
-from ensembles.scoring import score_test
+from ensembles.scoring import in_time, score_test
 from ensembles.selection import Limits, Selection, select
 from ensembles.shrinkage import spread_factor
 from ensembles.thresholds import check_goal
 from errors import TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
-
-__all__ = ["Ensemble", "build_ensemble", "count_test_look", "summary", "task_of"]
 
 PROBE_ROWS = 8
 
@@ -44,6 +44,7 @@ class Ensemble:
         honesty: Calibration, conformal scores and threshold.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
+        intervals: 95 % intervals of scores: "oof", and "test" as test; without what there was no time for.
         test_honesty: Coverage and calibration on the withheld rows; empty as above.
         n_candidates: Trials that had finished every fold.
         notes: What was asked for and done: latency, refitting.
@@ -55,6 +56,7 @@ class Ensemble:
     best_single_oof_score: float
     honesty: Honesty
     test: dict[str, dict[str, float]]
+    intervals: dict[str, Any]
     test_honesty: dict[str, Any]
     n_candidates: int
     notes: dict[str, Any]
@@ -92,7 +94,10 @@ def build_ensemble(
     if dataset.problem_type == "regression":
         honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     best = candidates.trials[selection.best]
-    test, test_honesty = score_test(members, best, honesty, dataset, context)
+    test = score_test(members, best, honesty, dataset, context)
+    intervals: dict[str, Any] = {"test": test.intervals} if test.intervals else {}
+    if in_time(context):
+        intervals["oof"] = list(score_interval(metric, y, calibrate(rows.mean, honesty.calibration)))
     from_loss = METRICS[metric].from_loss
     ensemble = Ensemble(
         members=members,
@@ -100,12 +105,14 @@ def build_ensemble(
         oof_score=from_loss(selection.loss),
         best_single_oof_score=from_loss(selection.best_loss),
         honesty=honesty,
-        test=test,
-        test_honesty=test_honesty,
+        test=test.scores,
+        intervals=intervals,
+        test_honesty=test.honesty,
         n_candidates=len(candidates),
         notes=notes,
     )
-    _write(run / "bundle", dataset, ensemble, {**facts, "metric": metric, "scores": summary(ensemble)})
+    facts = {**facts, "metric": metric, "scores": summary(ensemble)}
+    _write(run / "bundle", dataset, ensemble, facts, context.deadline)
     return ensemble
 
 
@@ -119,6 +126,7 @@ def summary(ensemble: Ensemble) -> dict[str, Any]:
         **ensemble.honesty.report,
         **ensemble.notes,
         "test": ensemble.test,
+        "intervals": ensemble.intervals,
         "test_honesty": ensemble.test_honesty,
     }
 
@@ -169,11 +177,14 @@ def _members(
     return tuple(members), Validated(y, folds, oofs, weights)
 
 
-def _write(path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any]) -> None:
+def _write(
+    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], deadline: float | None
+) -> None:
     members = tuple(
         ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
         for m in ensemble.members
     )
     honesty = ensemble.honesty
-    contents = Contents(dataset, members, honesty.calibration, honesty.conformal, honesty.threshold, facts)
+    learned = (honesty.calibration, honesty.conformal, honesty.threshold)
+    contents = Contents(dataset, members, *learned, facts, deadline)
     write_bundle(path, contents)

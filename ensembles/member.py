@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from configs.schema import SplitKind
-from data.dataset import TabularDataset
-from models.base import Model, Task
+from models.base import Model
 from models.trials import StoredTrial
 
 
@@ -40,7 +39,7 @@ def load_models(trial: StoredTrial, split: SplitKind) -> tuple[Model, ...]:
 
 
 def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads: int) -> np.ndarray:
-    """The mean answer of a trial's models, one in memory at a time.
+    """The mean answer of a trial's models, which share their draws as in a bundle.
 
     Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
     """
@@ -50,9 +49,3 @@ def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads:
         model = trial.load_model(record.fold).part_of(index, len(final))
         total = total + model.predict(X, n_threads).mean.astype(np.float64)
     return np.asarray(total) / len(final)
-
-
-def task_of(dataset: TabularDataset) -> Task:
-    """What models must know of a dataset."""
-    n_outputs = len(dataset.target.classes) or 1
-    return Task(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))

@@ -11,9 +11,9 @@ import numpy as np
 
 from data.dataset import TabularDataset
 from data.folds import training_rows
-from ensembles.member import Member, task_of
+from ensembles.member import Member
 from errors import TrainingError
-from models.base import FitContext, Fold, Model
+from models.base import FitContext, Fold, Model, Task
 from models.families import get_family
 from models.trials import FoldRecord, StoredTrial
 
@@ -81,7 +81,7 @@ def _fit(trial: StoredTrial, dataset: TabularDataset, context: FitContext) -> Mo
     # Whoever fits must be given rows to stop on; these were learned from, so the last step is the best one.
     val = np.asarray(dataset.folds) == 0
     fold = Fold(X, y, X[val], y[val])
-    return family.fit(trial.params | {family.steps_param: steps}, task_of(dataset), fold, context)
+    return family.fit(trial.params | {family.steps_param: steps}, Task.of(dataset), fold, context)
 
 
 def _expected_s(trial: StoredTrial, dataset: TabularDataset) -> float:

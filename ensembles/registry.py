@@ -1,196 +1,251 @@
-"""Named models: immutable versions, movable aliases, kept history.
+"""Named models: immutable versions, movable aliases, kept history; in a folder or on an object store.
 
-<registry>/<name>/versions/3/       a bundle, never changed
-<registry>/<name>/aliases.json      {"aliases": {"production": 3}, "history": [...]}
+<registry>/<name>/journal/00000007.json    an event: who registered, promoted, rolled back or deleted what, and why
+<registry>/<name>/bundles/<bundle id>/     a bundle, never changed
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import re
-import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ensembles.bundle import read_manifest
+from ensembles.journal import FOLDER, Event, Journal
+from ensembles.replay import Entry, State
+from ensembles.stores import Store, open_store
+from ensembles.versions import ModelVersion
 from errors import ConfigError, ModelNotFoundError
 
 PRODUCTION = "production"
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One registered version.
-
-    Attributes:
-        name: Model name.
-        version: 1, 2, ...
-        path: Its bundle.
-        aliases: Aliases that point at it.
-    """
-
-    name: str
-    version: int
-    path: Path
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def model_id(self) -> str:
-        """`name:version`, which names this version forever."""
-        return f"{self.name}:{self.version}"
-
-    def manifest(self) -> dict[str, Any]:
-        """The bundle's manifest."""
-        return read_manifest(self.path)
+NAME = re.compile(r"\w[\w.-]{0,99}")
+ALIAS = re.compile(r"[\w-]{1,100}")
+MODEL_ID = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[\w-]+))?")
 
 
 class Registry:
-    """A folder of named models."""
+    """A folder of named models.
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    Several processes and machines may write at once: every change is one new file of a model's journal, and of two
+    writers that want the same place one sees the other's change first.
+
+    Args:
+        where: A local folder, or s3://bucket/folder, gs://bucket/folder or what else pyarrow knows.
+    """
+
+    def __init__(self, where: str | Path) -> None:
+        self._store: Store = open_store(where)
+        self.where = self._store.where
+        self._journals: dict[str, Journal] = {}
 
     def names(self) -> list[str]:
-        """Registered names, in order."""
-        return sorted(p.parent.name for p in self.folder.glob("*/versions"))
+        """Registered names, in order.
+
+        Raises: ConfigError: models of an earlier layout are in the folder.
+        """
+        return [n for n in self._store.names("") if NAME.fullmatch(n) and self._is_model(n)]
 
     def versions(self, name: str) -> list[ModelVersion]:
         """Versions of a model, oldest first.
 
         Raises: ModelNotFoundError: no such name.
         """
-        root = self._root(name)
-        aliases = self._state(name)["aliases"]
-        numbers = sorted(int(p.name) for p in (root / "versions").iterdir() if p.name.isdigit())
-        return [
-            ModelVersion(
-                name, n, root / "versions" / str(n), tuple(sorted(a for a, v in aliases.items() if v == n))
-            )
-            for n in numbers
-        ]
+        state = self._journal(name).state()
+        return [self._version(name, state, entry) for _, entry in sorted(state.versions.items())]
+
+    def history(self, name: str) -> list[Event]:
+        """What happened to a model, oldest first: action, version, alias, who, when and why.
+
+        Raises: ModelNotFoundError: no such name.
+        """
+        return self._journal(name).events()
 
     def resolve(self, model_id: str) -> ModelVersion:
         """Find a version by `name`, `name:version` or `name@alias`; a bare name means its production version.
 
         Raises: ModelNotFoundError: no such name, version or alias; names what there is.
         """
-        match = re.fullmatch(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[\w-]+))?", model_id)
+        match = MODEL_ID.fullmatch(model_id)
         if match is None:
             raise ModelNotFoundError(f"'{model_id}': expected NAME, NAME:VERSION or NAME@ALIAS")
-        versions = self.versions(match["name"])
-        alias = match["alias"] or PRODUCTION
-        for version in versions:
-            if version.version == int(match["version"]) if match["version"] else alias in version.aliases:
-                return version
+        name, state = match["name"], self._journal(match["name"]).state()
+        given = int(match["version"]) if match["version"] else None
+        version = state.aliases.get(match["alias"] or PRODUCTION) if given is None else given
+        if version in state.versions:
+            return self._version(name, state, state.versions[version])
         known = ", ".join(
-            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in versions
+            f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in self.versions(name)
         )
         raise ModelNotFoundError(
-            f"'{model_id}': no such version in {self.folder}; there is: {known or 'none'}"
+            f"'{model_id}': no such version in {self.where}; there is: {known or 'none'}"
         )
 
-    def register(self, name: str, bundle: Path, alias: str | None = PRODUCTION) -> ModelVersion:
+    def register(
+        self, name: str, bundle: Path, alias: str | None = PRODUCTION, why: str = ""
+    ) -> ModelVersion:
         """Copy a bundle in as the next version and point an alias at it.
 
         A bundle that is already registered under the name keeps its version.
 
-        Raises: ConfigError: the name cannot be a folder. BundleError: not a bundle.
+        Raises: ConfigError: the name cannot be a folder, or the alias is none. BundleError: not a bundle.
         """
-        if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        if not NAME.fullmatch(name):
             raise ConfigError(f"name={name!r}: expected letters, digits, '.', '_' and '-', at most 100")
+        if alias:
+            _check_alias(alias)
         content = read_manifest(bundle)["bundle_id"]
-        versions = self.folder / name / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
-        with self._locked(name):
-            known = self.versions(name)
-            same = [v for v in known if v.manifest()["bundle_id"] == content]
-            number = same[0].version if same else max((v.version for v in known), default=0) + 1
-            if not same:
-                beside = versions / f".{number}.new"
-                shutil.rmtree(beside, ignore_errors=True)
-                shutil.copytree(bundle, beside)
-                os.rename(beside, versions / str(number))
-            if alias:
-                self._point(name, alias, number, "register")
-        return self.resolve(f"{name}:{number}")
+        self._is_model(name)
 
-    def promote(self, name: str, version: int, alias: str = PRODUCTION) -> ModelVersion:
+        def decide(state: State) -> Event | None:
+            same = [e for e in state.versions.values() if e.bundle == content]
+            version = same[0].version if same else state.n_versions + 1
+            if same and (not alias or state.aliases.get(alias) == version):
+                return None
+            folder = same[0].folder if same else state.folder_of(content)
+            self._store.put_folder(bundle, f"{name}/bundles/{folder}")
+            event = {"action": "register", "version": version, "bundle": content, "folder": folder}
+            return event | {"alias": alias, "from": state.aliases.get(alias or "")}
+
+        state = self._open_journal(name).append(decide, why)
+        entry = next(e for e in state.versions.values() if e.bundle == content)
+        return self._version(name, state, entry)
+
+    def promote(self, name: str, version: int, alias: str = PRODUCTION, why: str = "") -> ModelVersion:
         """Point an alias at a version.
 
-        Raises: ModelNotFoundError: no such version.
+        Raises: ModelNotFoundError: no such version. ConfigError: the alias is none.
         """
-        found = self.resolve(f"{name}:{version}")
-        with self._locked(name):
-            self._point(name, alias, found.version, "promote")
-        return self.resolve(f"{name}:{version}")
+        _check_alias(alias)
 
-    def rollback(self, name: str, alias: str = PRODUCTION) -> ModelVersion:
-        """Point an alias back at the version it had before.
+        def decide(state: State) -> Event | None:
+            self._check_version(name, state, version)
+            before = state.aliases.get(alias)
+            event = {"action": "promote", "alias": alias, "version": version, "from": before}
+            return None if before == version else event
+
+        state = self._journal(name).append(decide, why)
+        return self._version(name, state, self._check_version(name, state, version))
+
+    def rollback(self, name: str, alias: str = PRODUCTION, why: str = "") -> ModelVersion:
+        """Point an alias back at the version it had before; again, at the one before that.
 
         Raises: ModelNotFoundError: there is none.
         """
-        with self._locked(name):
-            moves = [m for m in self._state(name)["history"] if m["alias"] == alias]
-            if not moves or moves[-1]["from"] is None:
+
+        def decide(state: State) -> Event:
+            earlier = state.earlier.get(alias)
+            if not earlier:
                 raise ModelNotFoundError(f"{name}@{alias}: has no earlier version to go back to")
-            self._point(name, alias, moves[-1]["from"], "rollback")
-        return self.resolve(f"{name}@{alias}")
+            facts = {"version": earlier[-1], "from": state.aliases.get(alias)}
+            return {"action": "rollback", "alias": alias, **facts}
 
-    def _root(self, name: str) -> Path:
-        root = self.folder / name
-        if name in {"", ".", ".."} or "/" in name or not (root / "versions").is_dir():
-            near = get_close_matches(name, self.names(), n=1)
-            hint = f" (did you mean '{near[0]}'?)" if near else ""
-            known = ", ".join(self.names()) or "none"
-            raise ModelNotFoundError(f"'{name}': no such model in {self.folder}{hint}; there is: {known}")
-        return root
+        state = self._journal(name).append(decide, why)
+        return self._version(name, state, state.versions[state.aliases[alias]])
 
-    def _state(self, name: str) -> dict[str, Any]:
-        path = self._root(name) / "aliases.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {"aliases": {}, "history": []}
+    def delete(self, name: str, version: int, force: bool = False, why: str = "") -> list[str]:
+        """Remove a version and its bundle; its number is never used again.
 
-    def _point(self, name: str, alias: str, version: int, action: str) -> None:
-        state = self._state(name)
-        before = state["aliases"].get(alias)
-        if before == version:
-            return
-        state["aliases"][alias] = version
-        state["history"].append(
-            {"time": time.time(), "action": action, "alias": alias, "from": before, "to": version}
+        Args:
+            name: The model.
+            version: The version.
+            force: Whether aliases that point at it go with it.
+            why: The user's reason.
+
+        Returns: the aliases that went.
+        Raises: ModelNotFoundError: no such version. ConfigError: an alias points at it and force is not given.
+        """
+        folder, aliases = "", []
+
+        def decide(state: State) -> Event:
+            nonlocal folder, aliases
+            folder = self._check_version(name, state, version).folder
+            aliases = sorted(a for a, v in state.aliases.items() if v == version)
+            if aliases and not force:
+                raise ConfigError(
+                    f"{name}:{version}: {', '.join(aliases)} points at it; promote another version first, or "
+                    "force it: then the alias goes too"
+                )
+            return {"action": "delete", "version": version, "aliases": aliases}
+
+        self._journal(name).append(decide, why)
+        self._store.remove_folder(f"{name}/bundles/{folder}")
+        return aliases
+
+    def _version(self, name: str, state: State, entry: Entry) -> ModelVersion:
+        path = f"{name}/bundles/{entry.folder}"
+        return ModelVersion(
+            name,
+            entry.version,
+            entry.bundle,
+            self._store.location(path),
+            tuple(sorted(a for a, v in state.aliases.items() if v == entry.version)),
+            entry.time,
+            partial(self._store.fetch, path, entry.bundle),
+            partial(self._store.fetch_manifest, path, entry.bundle),
         )
-        path = self.folder / name / "aliases.json"
-        beside = path.with_suffix(".new")
-        beside.write_text(json.dumps(state, indent=1), "utf-8")
-        os.replace(beside, path)
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """One writer per model at a time, on this machine."""
-        with open(self._root(name) / ".lock", "w", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _check_version(self, name: str, state: State, version: int) -> Entry:
+        if version not in state.versions:
+            known = ", ".join(f"{name}:{v}" for v in sorted(state.versions)) or "none"
+            raise ModelNotFoundError(
+                f"'{name}:{version}': no such version in {self.where}; there is: {known}"
+            )
+        return state.versions[version]
+
+    def _is_model(self, name: str) -> bool:
+        content = self._store.names(name)
+        if FOLDER not in content and "versions" in content:
+            raise ConfigError(
+                f"{self._store.location(name)}: laid out by an earlier, unreleased version; move it away, and "
+                "register its models again: tabularay ensemble RUN"
+            )
+        return FOLDER in content
+
+    def _journal(self, name: str) -> Journal:
+        if name in self._journals:
+            return self._journals[name]
+        if NAME.fullmatch(name) and self._is_model(name):
+            return self._open_journal(name)
+        names = self.names()
+        near = get_close_matches(name, names, n=1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        known = ", ".join(names) or "none"
+        raise ModelNotFoundError(f"'{name}': no such model in {self.where}{hint}; there is: {known}")
+
+    def _open_journal(self, name: str) -> Journal:
+        return self._journals.setdefault(name, Journal(self._store, name))
 
 
-def version_row(version: ModelVersion) -> dict[str, Any]:
-    """A version in a few plain values, for lists."""
-    manifest = version.manifest()
-    return {
-        "model_id": version.model_id,
-        "aliases": list(version.aliases),
-        "problem_type": manifest["problem_type"],
-        "target": manifest["target"],
-        "metric": manifest["metric"],
-        "oof_score": manifest["scores"]["oof"],
-        "test_score": manifest["scores"]["test"].get("ensemble", {}).get(manifest["metric"]),
-        "n_members": len(manifest["members"]),
-        "n_features": len(manifest["features"]),
-        "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(manifest["created"])),
-        "path": str(version.path),
-    }
+def _check_alias(alias: str) -> None:
+    if not ALIAS.fullmatch(alias):
+        raise ConfigError(f"alias={alias!r}: expected letters, digits, '_' and '-', at most 100")
+
+
+def find_version(model: str, registry: str | Path) -> ModelVersion | None:
+    """The registered version that a user names by NAME, NAME:VERSION or NAME@ALIAS; None for a bundle's folder.
+
+    Raises: ModelNotFoundError: there is neither.
+    """
+    path = Path(model)
+    if (path / "manifest.json").is_file():
+        return None
+    if path.is_dir() and "/" in model:
+        raise ModelNotFoundError(f"'{model}': a folder without a manifest.json; expected a bundle's folder")
+    return Registry(registry).resolve(model)
+
+
+def find_bundle(model: str, registry: str | Path) -> Path:
+    """The folder of the bundle that a user names, see find_version.
+
+    Raises: ModelNotFoundError: there is none. ConfigError, BundleError: it cannot be brought.
+    """
+    version = find_version(model, registry)
+    return version.fetch() if version else Path(model)
+
+
+def find_manifest(model: str, registry: str | Path) -> dict[str, Any]:
+    """The manifest of the bundle that a user names, without bringing the rest of it; raises as find_bundle."""
+    version = find_version(model, registry)
+    return version.manifest() if version else read_manifest(Path(model))

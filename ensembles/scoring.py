@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from data.dataset import TabularDataset
 from data.metrics import score_all
+from ensembles.bootstrap import score_intervals
 from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set
 from ensembles.honesty import Honesty
-from ensembles.member import Member, predict_mean, task_of
+from ensembles.member import Member, predict_mean
 from ensembles.thresholds import decide, measure
-from models.base import FitContext
+from models.base import FitContext, Task
 from models.baseline import predict_untuned_lightgbm
 from models.trials import StoredTrial
 
@@ -59,29 +61,48 @@ def predict_rows(
     return Answers(each, mean, means[best.path])
 
 
+@dataclass(frozen=True)
+class TestLook:
+    """What the withheld rows said; all empty without any.
+
+    Attributes:
+        scores: By who ("ensemble", "best_single", "untuned_lightgbm") and metric.
+        intervals: 95 % intervals of the scores, by the same; empty also where there was no time for them.
+        honesty: Coverage at 90 %, calibration error, and what the threshold was worth.
+    """
+
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    honesty: dict[str, Any] = field(default_factory=dict)
+
+
+def in_time(context: FitContext) -> bool:
+    """Whether what can be left out may still be begun."""
+    return context.deadline is None or time.monotonic() < context.deadline
+
+
 def score_test(
     members: tuple[Member, ...],
     best: StoredTrial,
     honesty: Honesty,
     dataset: TabularDataset,
     context: FitContext,
-) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """Score the withheld rows, where there are any.
-
-    Returns: scores by who and metric, see build.Ensemble.test; and how honest the ensemble was there: coverage at
-        90 %, calibration error, and what the threshold was worth. Both are empty without withheld rows.
-    """
+) -> TestLook:
+    """Score the withheld rows, where there are any."""
     if dataset.X_test is None or dataset.y_test is None:
-        return {}, {}
+        return TestLook()
     X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
     answers = predict_rows(members, best, honesty, dataset, (X_test, context.n_threads))
     by_who = {"ensemble": answers.mean, "best_single": answers.best_single}
     X, y = np.asarray(dataset.X), np.asarray(dataset.y)
-    untuned = predict_untuned_lightgbm(task_of(dataset), X, y, X_test, context)
+    untuned = predict_untuned_lightgbm(Task.of(dataset), X, y, X_test, context)
     if untuned is not None:
         by_who["untuned_lightgbm"] = untuned
     scores = {who: score_all(y_test, P, dataset.problem_type) for who, P in by_who.items()}
-    return scores, check_honesty(answers, y_test, honesty)
+    intervals = {
+        who: score_intervals(y_test, P, dataset.problem_type) for who, P in by_who.items() if in_time(context)
+    }
+    return TestLook(scores, intervals, check_honesty(answers, y_test, honesty))
 
 
 def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from configs.schema import ProblemType
 
 if TYPE_CHECKING:
+    from data.dataset import TabularDataset
     from models.boosting import TargetScale
     from models.exported import Exported
     from models.graph import Graph
@@ -33,6 +34,12 @@ class Task:
     problem_type: ProblemType
     n_outputs: int
     cardinalities: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: TabularDataset) -> Task:
+        """What models must know of a dataset."""
+        n_outputs = len(dataset.target.classes) or 1
+        return cls(dataset.problem_type, n_outputs, tuple(dataset.encoder.cardinalities))
 
     @property
     def is_regression(self) -> bool:

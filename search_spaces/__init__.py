@@ -4,7 +4,8 @@ Each module has the stem of its family and holds
 
     SPACE       dict[str, BaseDistribution]: every name is a parameter of the family
     DEFAULTS    {"binary": [...], "multiclass": [...], "regression": [...]}: starting points, tried before any
-                search, the strongest first; what they leave out keeps the family's own default
+                search, the strongest first
+    FAMILY_OWN  the family's own defaults of what a starting point leaves out, if any does
 
 and says where its ranges come from.
 """
@@ -22,11 +23,12 @@ from configs.schema import ProblemType
 def get_space(
     family: str, problem_type: ProblemType
 ) -> tuple[dict[str, BaseDistribution], list[dict[str, Any]]]:
-    """Space and starting points of a family, as copies.
+    """Space and starting points of a family, as copies; a point has a value for all that is searched.
 
     Args:
         family: Key of a family, see models.families.
         problem_type: Which of the starting points.
     """
     module = import_module(f"search_spaces.{family}")
-    return dict(module.SPACE), [dict(params) for params in module.DEFAULTS[problem_type]]
+    own = getattr(module, "FAMILY_OWN", {})
+    return dict(module.SPACE), [own | params for params in module.DEFAULTS[problem_type]]

@@ -39,6 +39,14 @@ SHORT = {
 }
 LONG = {**SHORT, "d_block": 128, "lr": 0.01, "epochs": 40}
 
+# What the family itself takes for a parameter that a starting point leaves out.
+FAMILY_OWN = {
+    "activation": "silu",
+    "num_embedding": "periodic",
+    "kl_warmup": 0.3,
+    "beta": 0.0,
+}
+
 DEFAULTS = {
     "binary": [SHORT, LONG],
     "multiclass": [LONG, SHORT],

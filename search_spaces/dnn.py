@@ -40,6 +40,14 @@ SHORT = {
 LONG = {**SHORT, "epochs": 64}
 CLEAN = {**LONG, "d_block": 256, "dropout": 0.15, "weight_decay": 0.02}
 
+# What the family itself takes for a parameter that a starting point leaves out.
+FAMILY_OWN = {
+    "n_members": 1,
+    "activation": "mish",
+    "batch_norm": False,
+    "num_embedding": "periodic",
+}
+
 DEFAULTS = {
     "binary": [SHORT, LONG, {**LONG, "n_members": 8, "epochs": 24}],
     "multiclass": [{**CLEAN, "epochs": 24}, CLEAN],

@@ -57,6 +57,15 @@ EXTRA_TREES = {
 
 MANY_CLASSES = {"min_sum_hessian_in_leaf": 0.1}
 
+# What the family itself takes for a parameter that a starting point leaves out.
+FAMILY_OWN = {
+    "min_sum_hessian_in_leaf": 0.001,
+    "feature_fraction": 1.0,
+    "lambda_l2": 0.0,
+    "extra_trees": False,
+    "cat_smooth": 10.0,
+}
+
 DEFAULTS = {
     "binary": [SAMPLED_COLUMNS, TUNED, EXTRA_TREES],
     "multiclass": [

@@ -37,6 +37,15 @@ SHORT = {
 LONG = {**SHORT, "n_blocks": 3, "dropout": 0.3, "weight_decay": 0.05, "epochs": 64}
 CLEAN = {**SHORT, "n_blocks": 3, "dropout": 0.1, "epochs": 40}
 
+# What the family itself takes for a parameter that a starting point leaves out.
+FAMILY_OWN = {
+    "activation": "mish",
+    "batch_norm": False,
+    "num_embedding": "periodic",
+    "weight_decay": 0.02,
+    "beta": 0.5,
+}
+
 DEFAULTS = {
     "binary": [SHORT, LONG],
     "multiclass": [CLEAN, SHORT],

@@ -43,6 +43,15 @@ SAMPLED_COLUMNS = {
     "reg_lambda": 3.0,
 }
 
+# What the family itself takes for a parameter that a starting point leaves out.
+FAMILY_OWN = {
+    "colsample_bytree": 1.0,
+    "colsample_bylevel": 1.0,
+    "reg_lambda": 1.0,
+    "reg_alpha": 0.0,
+    "gamma": 0.0,
+}
+
 DEFAULTS = {
     "binary": [SAMPLED_COLUMNS, TUNED],
     "multiclass": [

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from configs.schema import ServingConfig
 from ensembles.answers import answer_rows
-from ensembles.registry import version_row
+from ensembles.versions import version_row
 from errors import DataError
 from serving.limits import BodyLimit, add_error_answers
 from serving.models import LoadedModels

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from ray import serve
 
 from configs.schema import ServingConfig
+from configs.sources import source_scheme
 from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
@@ -32,7 +33,7 @@ class Endpoint:
     def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
         self.config = ServingConfig(**config)
         n_threads = max(1, int(self.config.cpus_per_replica))
-        self.models = LoadedModels(Path(registry), model, n_threads)
+        self.models = LoadedModels(registry, model, n_threads)
         self.models.get()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -41,13 +42,13 @@ class Endpoint:
 
 
 def serve_forever(
-    model: str, registry: Path, config: ServingConfig, on_ready: Callable[[str, str], None]
+    model: str, registry: str, config: ServingConfig, on_ready: Callable[[str, str], None]
 ) -> None:
     """Serve a model until SIGINT or SIGTERM; Ray is started for it and stopped after it.
 
     Args:
         model: NAME, NAME:VERSION or NAME@ALIAS.
-        registry: Folder of the registered models.
+        registry: Where models are registered: a folder or a URI.
         config: Address, replicas, limits.
         on_ready: Called with the URL and the model id when the first request can come.
 
@@ -61,7 +62,7 @@ def serve_forever(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        _deploy(model, registry.resolve(), config)
+        _deploy(model, registry if source_scheme(registry) else str(Path(registry).resolve()), config)
         on_ready(f"http://{config.host}:{config.port}", version.model_id)
         stop.wait()
     finally:
@@ -70,7 +71,7 @@ def serve_forever(
             ray.shutdown()
 
 
-def _deploy(model: str, registry: Path, config: ServingConfig) -> None:
+def _deploy(model: str, registry: str, config: ServingConfig) -> None:
     n_cpus = max(len(os.sched_getaffinity(0)), int(config.replicas * config.cpus_per_replica) + 1)
     ray.init(
         address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
@@ -83,9 +84,7 @@ def _deploy(model: str, registry: Path, config: ServingConfig) -> None:
         max_ongoing_requests=64,
     )
     try:
-        serve.run(
-            endpoint.bind(model, str(registry), config.model_dump()), name="tabularay", route_prefix="/"
-        )
+        serve.run(endpoint.bind(model, registry, config.model_dump()), name="tabularay", route_prefix="/")
     except RuntimeError as error:
         raise ServingError(f"the endpoint did not come up: {error}") from None
 

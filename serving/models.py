@@ -21,7 +21,7 @@ class LoadedModels:
         n_threads: Threads of a prediction.
     """
 
-    def __init__(self, registry: Path, default: str, n_threads: int) -> None:
+    def __init__(self, registry: str | Path, default: str, n_threads: int) -> None:
         self.registry = Registry(registry)
         self.default = default
         self.n_threads = n_threads
@@ -49,7 +49,7 @@ class LoadedModels:
         """
         version = self.resolve(model_id)
         if version.model_id not in self._loaded:
-            self._loaded[version.model_id] = load_bundle(version.path, self.n_threads)
+            self._loaded[version.model_id] = load_bundle(version.fetch(), self.n_threads)
             if len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(version.model_id)

@@ -5,9 +5,9 @@ import json
 from configs.schema import DataConfig, EnsembleConfig
 from data.dataset import load_dataset
 from data.metrics import score
-from ensembles.build import build_ensemble, task_of
+from ensembles.build import build_ensemble
 from ensembles.registry import Registry
-from models.base import FitContext, Fold
+from models.base import FitContext, Fold, Task
 from models.families import get_family
 from models.trials import FoldRecord, trial_name, write_fold, write_trial
 
@@ -30,7 +30,7 @@ def quick_model(folder, source, target="y", families=("lightgbm",), **options):
         for k in range(dataset.n_folds):
             val = dataset.folds == k
             fold = Fold(dataset.X[~val], dataset.y[~val], dataset.X[val], dataset.y[val])
-            model = get_family(family).fit(PARAMS[family], task_of(dataset), fold, FitContext())
+            model = get_family(family).fit(PARAMS[family], Task.of(dataset), fold, FitContext())
             prediction = model.predict(fold.X_val)
             value = score(metric, fold.y_val, prediction.mean)
             record = FoldRecord(k, value, 0.1, 0.1, best_step=model.history.best)

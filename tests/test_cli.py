@@ -3,12 +3,14 @@
 import gzip
 import json
 import socket
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from cli import main
-from tests.conftest import tabularay
+from tests.conftest import ROOT, tabularay
 
 GOOD = pd.DataFrame({"a": range(60), "b": [i % 7 for i in range(60)], "y": [i % 2 for i in range(60)]})
 
@@ -119,9 +121,8 @@ def test_port_taken(binary_job, refuse):
         (["predict", "binary", "--input", "binary.csv", "--output", "no/where.csv"], 2, "no/where.csv"),
         (["serve", "nobody"], 5, "'nobody'"),
         (["serve", "binary", "serving.prot=1"], 2, "serving.port"),
-        (["models", "nobody"], 5, "'nobody'"),
-        (["models", "binary", "--promote", "9"], 5, "binary:9"),
-        (["models", "--rollback"], 2, "NAME"),
+        (["models", "list", "nobody"], 5, "'nobody'"),
+        (["models", "promote", "binary:9"], 5, "binary:9"),
         (["ensemble", "nobody"], 2, "'nobody'"),
         (["ensemble", "latest", "search.num_trials=3"], 2, "ensemble"),
         (["report", "nobody"], 2, "'nobody'"),
@@ -158,3 +159,13 @@ def test_predict_prints_csv_or_json(binary_job):
     )
     assert len(rows["rows"]) == len(binary_job.frame)
     assert rows["rows"][0]["prediction"] in {"benign", "malignant"}
+
+
+def test_json_stands_alone_whatever_else_writes_to_the_standard_output():
+    code = (
+        "import os, sys, subprocess; from printing import json_only, print_json; json_only(True); "
+        "print('a library'); os.write(1, b'written in C'); subprocess.run(['echo', 'a child']); print_json({'a': 1})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert json.loads(done.stdout) == {"a": 1}
+    assert all(said in done.stderr for said in ("a library", "written in C", "a child"))

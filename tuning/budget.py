@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 
 # Share of the budget, and least and most seconds, kept for what comes after the search: without test rows
-# selection and writing only; with them every member predicts, and the baseline is trained.
-RESERVE = (0.05, 3.0, 30.0)
-RESERVE_WITH_TEST = (0.1, 5.0, 60.0)
+# selection, writing and export only; with them every member predicts, and the baseline is trained.
+RESERVE = (0.08, 4.0, 40.0)
+RESERVE_WITH_TEST = (0.12, 6.0, 90.0)
 # What fitting the members once more on all rows may take besides.
 RESERVE_REFIT = (0.15, 5.0, 600.0)
 

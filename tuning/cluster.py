@@ -52,6 +52,11 @@ def connected(config: ClusterConfig) -> Iterator[None]:
         ray.shutdown()
 
 
+def started_here() -> bool:
+    """Whether the Ray this process uses is one that it has started."""
+    return ray._private.worker._global_node is not None and ray._private.worker._global_node.is_head()
+
+
 def dead_parts() -> str:
     """What has died of the Ray that was started for the job; Ray itself waits a minute, and then aborts."""
     node = ray._private.worker._global_node

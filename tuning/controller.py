@@ -3,7 +3,7 @@
 Ray Tune 2.60 as it comes loses time and memory where trials are short and many: a trial that is waiting for its worker
 to start takes over one that has become free, and its own is thrown away, so that a sweep of short trials never gets
 its second worker; a free worker is stopped when nothing is waiting for one just then; every trial stays in memory and
-has a folder. The overrides below change these four things and nothing else.
+has a folder; workers that wait ready are not used. The overrides below change these five things and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.exceptions import RayActorError
 from ray.tune import Callback, Stopper
@@ -21,10 +22,29 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
 
+from tuning.cluster import started_here
+
 FORGET_EVERY = 20
 # How often a trial is begun again after its worker died; the loss of a whole node does not count.
 MAX_DEATHS = 2
 NODE_DIED = "its node has died"
+
+
+class PlainActors:
+    """Actor classes with no environment of their own, so that they fit the workers that Ray has started already.
+
+    Ray Tune's own sets two variables, which a Ray that this process started has from it; for them alone every worker
+    would be started, and import everything, a second time.
+    """
+
+    def __init__(self) -> None:
+        self._classes: dict[type, Any] = {}
+
+    def get(self, trainable: type) -> Any:
+        """The actor class of a trainable, registered once."""
+        if trainable not in self._classes:
+            self._classes[trainable] = ray.remote(trainable)
+        return self._classes[trainable]
 
 
 class SweepController(TuneController):
@@ -32,13 +52,16 @@ class SweepController(TuneController):
 
     Args:
         slots: Trials in flight.
+        own_ray: Whether this process has started Ray.
         options: As for TuneController.
     """
 
-    def __init__(self, slots: int, **options: Any) -> None:
+    def __init__(self, slots: int, own_ray: bool = False, **options: Any) -> None:
         super().__init__(**options)
         self.slots = slots
         self._max_pending_trials = slots
+        if own_ray:
+            self._class_cache = PlainActors()
 
     def _maybe_reuse_cached_actor(self, trial: Trial) -> bool:
         """A trial whose own worker is starting waits for it; a free one goes to a trial that has none."""
@@ -142,6 +165,7 @@ def run_trials(
     search = SearchGenerator(ConcurrencyLimiter(searcher, slots))
     controller = SweepController(
         slots,
+        own_ray=started_here(),
         search_alg=search,
         scheduler=scheduler,
         stopper=stopper,

@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from configs.load import override_config
 from configs.schema import JobConfig
+from configs.sources import mask_secrets
 from data.metrics import Metric, get_metric
-from ensembles.build import build_ensemble, count_test_look, summary
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
 from tuning.budget import Budget
-from tuning.recorder import Totals
-from tuning.report import leaderboard, write_figures
+from tuning.plan import Plan, plan_resumed, plan_sweep
 from tuning.runs import Run, create_run
-from tuning.sweep import Plan, plan_resumed, plan_sweep, run_sweep
+from tuning.sweep import run_sweep
+
+if TYPE_CHECKING:
+    from tuning.recorder import Totals
 
 # The comparison with an untuned LightGBM may use this much of the overshoot that a budget allows.
 BASELINE_GRACE_S = 4.0
 TRACKING_GRACE_S = 2.0
 # What may change when a run goes on: not the table, the folds, the metric or the seed.
-RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry")
+RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry", "alias")
 
 
 def run_job(
@@ -125,22 +127,32 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     Returns: the model's part of result.json.
     Raises: TrainingError: no trial finished every fold.
     """
+    # Both bring libraries of seconds, which a search should not wait for.
+    from ensembles.build import build_ensemble, count_test_look, summary  # noqa: PLC0415
+    from tuning.report import leaderboard, write_figures  # noqa: PLC0415
+
     metric = _metric(config, run)
     context = FitContext(n_threads=len(os.sched_getaffinity(0)), deadline=_deadline(budget))
     facts = {"name": config.name, "run": run.name, "seed": config.seed, "created": time.time()}
     ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, context)
     looks = count_test_look(run.path) if ensemble.test else 0
     weights = {m.trial.name: m.weight for m in ensemble.members}
-    version = Registry(config.registry).register(str(config.name), run.bundle)
+    version = Registry(config.registry).register(str(config.name), run.bundle, config.alias)
     trials = read_trials(run.trials)
     rows = leaderboard(trials, metric, weights)
     write_figures(run.figures, trials, metric, weights)
     scores = summary(ensemble)
-    run.log("summary", config=config.model_dump(mode="json"), leaderboard=rows, scores=_flat(scores))
+    run.log(
+        "summary",
+        config=config.model_dump(mode="json"),
+        leaderboard=rows,
+        scores=_flat({k: v for k, v in scores.items() if k != "intervals"}),
+    )
     return {
         "model_id": version.model_id,
-        "registry": str(config.registry),
-        "bundle": str(version.path),
+        "registry": mask_secrets(config.registry),
+        "aliases": list(version.aliases),
+        "bundle": version.location,
         "problem_type": config.problem_type,
         "metric": metric.name,
         "scores": scores,

@@ -12,6 +12,7 @@ from typing import Any
 
 from configs.schema import TrackingConfig
 from models.trials import trial_name
+from tuning.artifact import bundle_artifact
 from tuning.runs import Run
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -82,13 +83,17 @@ class MlflowTracker:
         self.client.set_terminated(run_id, STATUS[event["state"]], end_time=_ms(event))
 
     def summary(self, event: dict[str, Any]) -> None:
-        """Scores, configuration, leaderboard and figures, on the parent run."""
+        """Scores, configuration, leaderboard, figures and the bundle, on the parent run."""
         parent = self._open("", self.run.name, event["time"])
         self._log(parent, event, metrics=event["scores"], tags={"name": str(event["config"].get("name"))})
         self.client.log_dict(parent, event["config"], "config.yaml")
         self.client.log_text(parent, _csv(event["leaderboard"]), "leaderboard.csv")
         for path in sorted(self.run.figures.glob("*.png")):
             self.client.log_artifact(parent, str(path), "figures")
+        bundle = bundle_artifact(self.run)
+        for name, path in bundle.files.items() if bundle else ():
+            folder = Path("bundle", name).parent.as_posix()
+            self.client.log_artifact(parent, str(path), folder)
         self.client.set_terminated(parent, "FINISHED", end_time=_ms(event))
 
     def close(self) -> None:

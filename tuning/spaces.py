@@ -99,25 +99,38 @@ def searched_space(
 
 
 def _family_space(family: str, problem_type: ProblemType, given: Mapping[str, Any]) -> FamilySpace:
+    """The family's library is imported only to check what the user has given; the rest a test has checked."""
+    _, defaults = get_space(family, problem_type)
+    space, fixed = searched_space(family, problem_type, given)
+    points: list[dict[str, Any]] = []
+    for default in defaults:
+        point = {name: _clip(default.get(name), d) for name, d in space.items()}
+        if point not in points:
+            points.append(point)
+    if given:
+        _check_given(family, problem_type, given, space, points)
+    return FamilySpace(family, space, fixed, tuple(points))
+
+
+def _check_given(
+    family: str,
+    problem_type: ProblemType,
+    given: Mapping[str, Any],
+    space: Mapping[str, BaseDistribution],
+    points: Sequence[Mapping[str, Any]],
+) -> None:
     model = get_family(family)
+    fixed = {name: value for name, value in given.items() if name not in space}
     if problem_type == "regression" and given.get("class_weight"):
         raise ConfigError(
             f"params.{family}.class_weight: got {given['class_weight']!r}, but the target is a number and has no "
             "classes; allowed: null"
         )
-    _, defaults = get_space(family, problem_type)
-    space, fixed = searched_space(family, problem_type, given)
     for name in given.keys() & space.keys():
         for edge in _edges(space[name]):
             model.check_params(fixed | {name: edge})
-    points: list[dict[str, Any]] = []
-    complete = model.check_params(fixed)
-    for default in defaults:
-        point = {n: _clip(default.get(n, complete.get(n)), d) for n, d in space.items()}
+    for point in points:
         model.check_params(fixed | point)
-        if point not in points:
-            points.append(point)
-    return FamilySpace(family, space, fixed, tuple(points))
 
 
 def _narrow(

@@ -1,110 +1,33 @@
-"""One sweep from its configuration to its finished trials."""
+"""One sweep from its plan to its finished trials: Ray starts while the search's libraries are imported."""
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import numpy as np
-import optuna
-from ray import tune
 from rich.console import Console
 
-from configs.schema import JobConfig
-from data.dataset import TabularDataset, load_dataset
-from data.metrics import Metric, default_metric, get_metric, loss
-from ensembles.build import task_of
-from ensembles.running import RunningEnsemble, sample_rows
-from ensembles.thresholds import check_goal
-from models.trials import StoredTrial, read_oof_rows
+from models.trials import StoredTrial
 from tuning.budget import Budget
-from tuning.cluster import connected
-from tuning.controller import run_trials
-from tuning.disk import DiskBudget
-from tuning.display import Display
-from tuning.folds import SweepData
-from tuning.preflight import check_nodes
-from tuning.recorder import Recorder, Totals
-from tuning.resources import family_resources, request, slots
+from tuning.plan import Plan
 from tuning.runs import Run
-from tuning.scheduler import make_scheduler
-from tuning.searcher import FamilySearcher, SearchSetup
-from tuning.spaces import FamilySpace, check_families, family_spaces
-from tuning.stopping import SweepEnd
-from tuning.tracking import TrackingProcess
-from tuning.trainable import FoldTrainable
-from tuning.warmstart import warm_points
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(frozen=True)
-class Plan:
-    """A job whose configuration and data have been checked; nothing has started.
+    from tuning.search import Sweep
 
-    Attributes:
-        config: With problem type and metric filled in.
-        dataset: The table.
-        metric: What is optimised.
-    """
-
-    config: JobConfig
-    dataset: TabularDataset
-    metric: Metric
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A finished sweep.
-
-    Attributes:
-        totals: Its trials of this session, counted.
-        interrupted: Whether a signal ended it.
-        tracking: Its tracking process, still to be finished.
-        search_began_s: Seconds of the job's time when the first trial could start.
-    """
-
-    totals: Totals
-    interrupted: bool
-    tracking: TrackingProcess
-    search_began_s: float
-
-
-def plan_sweep(config: JobConfig) -> Plan:
-    """Check everything that can be checked before any work starts.
-
-    Raises: ConfigError, DataError: what is wrong, and where.
-    """
-    check_families(config)
-    if config.params:
-        family_spaces(config, config.problem_type or "binary")
-    return _plan(config, load_dataset(config.data, config.problem_type, config.seed))
-
-
-def plan_resumed(run: Run, config: JobConfig) -> Plan:
-    """The plan of a run that goes on, with the table it has stored.
-
-    Raises: ConfigError, DataError: what is wrong, and where.
-    """
-    check_families(config)
-    return _plan(config, TabularDataset.load(run.dataset))
-
-
-def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
-    check_goal(config.ensemble.threshold, dataset.target.classes)
-    metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
-    resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
-    if config.params:
-        family_spaces(resolved, dataset.problem_type)
-    return Plan(resolved, dataset, metric)
+# Ray reads them as it is imported, which the functions below do.
+for _name, _value in (
+    ("RAY_USAGE_STATS_ENABLED", "0"),
+    ("RAY_AIR_NEW_OUTPUT", "0"),
+    ("RAY_CHDIR_TO_TRIAL_DIR", "0"),
+    ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1"),
+    ("TUNE_PRINT_ALL_TRIAL_ERRORS", "0"),
+    ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
+):
+    os.environ.setdefault(_name, _value)
 
 
 def run_sweep(
@@ -121,139 +44,18 @@ def run_sweep(
 
     Returns: the sweep, its run directory complete but for the ensemble.
     """
-    config = plan.config
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tracking = TrackingProcess(run, config.tracking)
-    stopper = SweepEnd(budget, run)
-    with ThreadPoolExecutor(1) as imports:
-        # Importing the families' libraries and starting Ray take seconds each, and Ray's are spent waiting.
-        spaces = imports.submit(family_spaces, config, plan.dataset.problem_type)
+    with ThreadPoolExecutor(1) as beside:
+        run_search = beside.submit(_import_search)
         if trials is None:
             plan.dataset.save(run.dataset)
-        # Ray takes over SIGTERM as it starts, so the sweep listens after that.
-        with connected(config.cluster), stopper.listening(console):
-            n_slots = slots(config)
-            check_nodes(run, config.cluster)
-            run.log("sweep" if trials is None else "resume", **_facts(run, plan, budget, n_slots))
-            tracking.start()
-            search = _Search(run, plan, budget, n_slots, _points(config, plan, spaces))
-            display = Display(console, plan.metric, config.families, budget, config.search.num_trials)
-            recorder = search.recorder(display, stopper)
-            began = budget.elapsed_s()
-            with display:
-                try:
-                    search.restore(trials or [], recorder.totals, display)
-                    search.run(recorder, stopper)
-                except BaseException as error:
-                    recorder.close(str(error), resumable=True)
-                    run.log("close")
-                    raise
-                recorder.close(stopper.reason or "the sweep ended", resumable=stopper.interrupted)
-            search.searcher.finish()
-    return Sweep(recorder.totals, stopper.interrupted, tracking, began)
+        from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
+
+        with connected(plan.config.cluster):
+            return run_search.result()(run, plan, budget, console, trials)
 
 
-class _Search:
-    """The parts of a sweep, wired."""
+def _import_search() -> Callable[..., Sweep]:
+    """Seconds of work, while Ray's start is seconds of waiting for its processes."""
+    from tuning.search import run_search  # noqa: PLC0415
 
-    def __init__(
-        self, run: Run, plan: Plan, budget: Budget, n_slots: int, spaces: dict[str, FamilySpace]
-    ) -> None:
-        config, dataset = plan.config, plan.dataset
-        self.run_directory, self.plan, self.budget, self.slots = run, plan, budget, n_slots
-        setup = SearchSetup(
-            spaces=spaces,
-            metric=plan.metric,
-            journal=run.journal,
-            run=run.name,
-            n_folds=dataset.n_folds,
-            seed=config.seed,
-            num_trials=config.search.num_trials,
-            slots=n_slots,
-            sampler=config.search.sampler,
-            choice=config.search.choice,
-            resources=family_resources(config),
-        )
-        self.rows = sample_rows(np.asarray(dataset.folds), config.seed)
-        y = np.asarray(dataset.y)[self.rows]
-        self.ensemble = RunningEnsemble(y, partial(loss, plan.metric.name))
-        self.on_gain = lambda: None
-        self.searcher = FamilySearcher(setup, budget, self.gain_of)
-        self.disk = DiskBudget(config.search.disk_budget_gb * 1e9, plan.metric.mode, self.searcher.gain)
-        self.scheduler = make_scheduler(config.search, self.searcher, plan.metric.mode, dataset.n_folds)
-
-    def gain_of(self, number: int, family: str) -> float:
-        """Offer a complete trial to the running ensemble."""
-        predictions = read_oof_rows(
-            self.run_directory.trial_path(number, family), np.asarray(self.plan.dataset.folds), self.rows
-        )
-        before = self.ensemble.n_members
-        gain = self.ensemble.add(predictions)
-        if gain > 0 or not before:
-            score = self.plan.metric.from_loss(self.ensemble.loss)
-            self.run_directory.log("ensemble", number=number, score=score, n_members=self.ensemble.n_members)
-            self.on_gain()
-        return gain
-
-    def recorder(self, display: Display, stopper: SweepEnd) -> Recorder:
-        """What records the trials."""
-        self.on_gain = lambda: display.ensemble(
-            self.plan.metric.from_loss(self.ensemble.loss), self.ensemble.n_members
-        )
-        n_folds, reasons = self.plan.dataset.n_folds, self.scheduler.reasons
-        return Recorder(self.run_directory, n_folds, display.update, reasons, stopper, self.disk)
-
-    def restore(self, trials: list[StoredTrial], totals: Totals, display: Display) -> None:
-        """Take in what earlier sessions left."""
-        self.searcher.restore_trials(trials)
-        for trial in trials:
-            display.restore(trial)
-            if trial.state not in {"running", "interrupted"}:
-                totals.states[trial.state] += 1
-                self.disk.end(trial.number, trial.path, trial.score, keep=trial.state == "completed")
-
-    def run(self, recorder: Recorder, stopper: SweepEnd) -> None:
-        """Run the trials."""
-        run, dataset = self.run_directory, self.plan.dataset
-        data = SweepData(
-            X=np.asarray(dataset.X),
-            y=np.asarray(dataset.y),
-            folds=np.asarray(dataset.folds),
-            n_folds=dataset.n_folds,
-            split=dataset.split,
-            task=task_of(dataset),
-            metric=self.plan.metric.name,
-            trials=run.trials,
-            search_end=self.budget.search_end,
-        )
-        run_trials(
-            trainable=tune.with_resources(tune.with_parameters(FoldTrainable, data=data), request),
-            searcher=self.searcher,
-            scheduler=self.scheduler,
-            callback=recorder,
-            stopper=stopper,
-            slots=self.slots,
-            logs=run.logs,
-        )
-
-
-def _points(config: JobConfig, plan: Plan, spaces: Future[dict[str, FamilySpace]]) -> dict[str, FamilySpace]:
-    return warm_points(config, plan.dataset, plan.metric, spaces.result())
-
-
-def _facts(run: Run, plan: Plan, budget: Budget, n_slots: int) -> dict[str, Any]:
-    config, dataset = plan.config, plan.dataset
-    return {
-        "run": run.name,
-        "started": budget.start,
-        "rows": dataset.n_rows,
-        "features": dataset.n_features,
-        "n_folds": dataset.n_folds,
-        "problem_type": dataset.problem_type,
-        "metric": plan.metric.name,
-        "mode": plan.metric.mode,
-        "families": list(config.families),
-        "slots": n_slots,
-        "num_trials": config.search.num_trials,
-        "time_budget_s": config.search.time_budget_s,
-    }
+    return run_search

@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -191,12 +193,21 @@ def record(run: Run, config: TrackingConfig, writer: int | None, since: int) -> 
 
     Returns: whether all is.
     """
-    tracker = make_tracker(run, config)
-    recording = Recording(run, tracker, config)
-    for place, event in read_session(run, writer, since):
+    events = read_session(run, writer, since)
+    # The tracker's import takes its seconds from the workers' own; before the first fold there is little to record.
+    first = list(_until_fold(events))
+    recording = Recording(run, make_tracker(run, config), config)
+    for place, event in chain(first, events):
         recording.handle(place, event)
     recording.close()
     return not recording.lost
+
+
+def _until_fold(events: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for place, event in events:
+        yield place, event
+        if event["event"] not in ("sweep", "resume", "trial"):
+            return
 
 
 def main(path: str) -> None:

@@ -19,6 +19,7 @@ import wandb
 
 from configs.schema import TrackingConfig
 from models.trials import trial_name
+from tuning.artifact import bundle_artifact
 from tuning.runs import Run
 from tuning.tracked import Ledger
 from tuning.tracker import limited, resolve_mode
@@ -89,7 +90,7 @@ class WandbTracker:
         self._finish(run, int(event["state"] == "failed"))
 
     def summary(self, event: dict[str, Any]) -> None:
-        """One run with the leaderboard, the figures and the scores."""
+        """One run with the leaderboard, the figures, the scores and the bundle."""
         name = f"{self.run.name}-summary"
         run = self._init(
             name, tags=["summary"], job_type="summary", config=event["config"], began=event["time"]
@@ -103,6 +104,7 @@ class WandbTracker:
             }
             run.log({"leaderboard": table, **figures, "_timestamp": event["time"]})
         run.summary.update(_numbers(event["scores"]))
+        self._log_bundle(run)
         self._finish(run, 0)
 
     def close(self) -> None:
@@ -110,6 +112,18 @@ class WandbTracker:
         for run in self.open.values():
             run.finish(exit_code=1)
         self.open.clear()
+
+    def _log_bundle(self, run: wandb.Run) -> None:
+        """The bundle as a version of the model's artifact, with its card as the description."""
+        found = bundle_artifact(self.run)
+        if found is None:
+            return
+        # Copies wait in the run directory: a later ensemble of the same run replaces the bundle.
+        os.environ.setdefault("WANDB_DATA_DIR", str(self.run.path / "wandb"))
+        artifact = wandb.Artifact(found.name, "model", found.card or None, found.facts)
+        for name, path in found.files.items():
+            artifact.add_file(str(path), name, skip_cache=True)
+        run.log_artifact(artifact)
 
     def _init(self, name: str, began: float, **options: Any) -> wandb.Run:
         run_id = f"{self.run.name}-{name.removeprefix(f'{self.run.name}-')}"[-128:]

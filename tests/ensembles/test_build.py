@@ -192,3 +192,13 @@ def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
     shutil.rmtree(run / "trials" / "0001-xgboost" / "fold_0" / "model")
     with pytest.raises(TrainingError, match="no trial is complete"):
         build(run, "rmse")
+
+
+def test_columns_have_an_importance_on_the_withheld_rows(runs):
+    build(runs["binary"], "log_loss")
+    manifest = read_manifest(runs["binary"] / "bundle")
+    found = {row["column"]: row["loss"] for row in manifest["importance"]}
+    assert set(found) == set(manifest["features"])
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert next(iter(found.values())) > 0
+    assert "## Importance" in (runs["binary"] / "bundle" / "card.md").read_text("utf-8")

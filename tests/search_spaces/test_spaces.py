@@ -1,5 +1,7 @@
 """Every space: names and values its family accepts, starting points inside."""
 
+from importlib import import_module
+
 import optuna
 import pytest
 
@@ -18,14 +20,22 @@ def test_every_key_is_a_parameter(family):
 
 @pytest.mark.parametrize(("family", "problem_type"), CASES)
 def test_starting_points_lie_in_the_space(family, problem_type):
-    space, defaults = get_space(family, problem_type)
+    space, complete = get_space(family, problem_type)
+    defaults = import_module(f"search_spaces.{family}").DEFAULTS[problem_type]
     assert len(defaults) >= 2
-    for params in defaults:
-        assert params.keys() <= space.keys()
+    for params, point in zip(defaults, complete, strict=True):
+        assert point.items() >= params.items()
+        assert point.keys() == space.keys()
         for name, value in params.items():
             assert space[name]._contains(space[name].to_internal_repr(value)), (name, value)
         full = get_family(family).check_params(params)
         assert full.items() >= params.items()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_starting_point_leaves_out_is_the_familys_own(family):
+    own, full = import_module(f"search_spaces.{family}").FAMILY_OWN, get_family(family).check_params({})
+    assert own == {name: full[name] for name in own}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -150,7 +150,7 @@ def test_no_trial_is_proposed_that_cannot_end_in_time(tmp_path):
     config = searcher.suggest("0")
     searcher.on_trial_result("0", result([1.0], 30.0))
     searcher.on_trial_complete("0", result([1.0, 1.0, 1.0], 90.0))
-    assert config["limit_s"] == pytest.approx(57, abs=1)
+    assert config["limit_s"] == pytest.approx(60 - 4.8, abs=1)
     assert searcher.suggest("1") == Searcher.FINISHED
 
 

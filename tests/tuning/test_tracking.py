@@ -10,6 +10,7 @@ from configs.schema import TrackingConfig
 from errors import ConfigError
 from tests.tuning import tracked_runs as sweep
 from tests.tuning.wandb_files import read_runs
+from tuning.artifact import bundle_artifact
 from tuning.tracked import Ledger, read_lines
 from tuning.tracker import resolve_mode
 from tuning.tracking import TrackingProcess, track_run
@@ -89,6 +90,30 @@ def test_what_was_not_sent_can_be_sent_later(run):
     command = [sys.executable, "-m", "tuning.tracking", str(run.path)]
     subprocess.run(command, check=True, timeout=60)
     check(run)
+
+
+def test_the_bundle_is_an_artifact_of_the_summary(run):
+    sweep.whole_sweep(run)
+    sweep.bundle(run)
+    run.log("close")
+    assert track_run(run, run.config().tracking)["complete"]
+    runs = named(run)
+    assert all(not runs[name].artifacts for name in NAMES)
+    files = {"card.md", "manifest.json", "deep/model.onnx"}
+    assert runs[f"{run.name}-summary"].artifacts["churn-rate"] == files
+    kept = {p.read_bytes() for p in run.path.glob("wandb/**/staging/**/*") if p.is_file()}
+    assert b"x" * 10 in kept, "a later ensemble replaces the bundle before it is synced"
+
+
+def test_of_a_large_bundle_only_the_card_is_sent(run, monkeypatch):
+    sweep.bundle(run, size=100)
+    whole = bundle_artifact(run)
+    monkeypatch.setattr("tuning.artifact.MAX_BYTES", 100)
+    part = bundle_artifact(run)
+    assert (whole.whole, set(whole.files)) == (True, {"card.md", "manifest.json", "deep/model.onnx"})
+    assert (part.whole, set(part.files)) == (False, {"card.md", "manifest.json"})
+    assert part.facts["bytes"] > 100
+    assert (part.card, part.facts["bundle_id"]) == ("# churn", "ab12")
 
 
 def test_tracking_again_repeats_nothing(run):

@@ -75,6 +75,16 @@ def test_a_sweep_is_a_run_with_a_child_per_trial(run):
     assert board.read_text().splitlines()[:2] == ["trial,roc_auc,weight", "0000-dnn,0.6,1.0"]
 
 
+def test_the_bundle_lies_with_the_sweep(run):
+    sweep.whole_sweep(run)
+    sweep.bundle(run)
+    assert track_run(run, run.config().tracking)["complete"]
+    client, parent, _ = stored(run)
+    folders = ("bundle", "bundle/deep")
+    found = {a.path for f in folders for a in client.list_artifacts(parent.info.run_id, f)}
+    assert found == {"bundle/card.md", "bundle/manifest.json", "bundle/deep", "bundle/deep/model.onnx"}
+
+
 def test_a_killed_tracker_leaves_runs_that_the_next_goes_on_with(run):
     sweep.begin(run)
     tracking = started(run)

@@ -1,5 +1,6 @@
 """A run directory whose event file is written by hand, as a sweep would."""
 
+import json
 import time
 
 import numpy as np
@@ -76,6 +77,15 @@ def summary(run, oof=0.61):
     ]
     scores = {"oof": oof, "test.ensemble.roc_auc": 0.62, "best_single": "0000-dnn"}
     run.log("summary", config=run.config().model_dump(mode="json"), leaderboard=board, scores=scores)
+
+
+def bundle(run, name="churn rate", size=10):
+    """What trackers look at of a bundle."""
+    (run.bundle / "deep").mkdir(parents=True, exist_ok=True)
+    manifest = {"name": name, "bundle_id": "ab12", "scores": {"oof": 0.61}}
+    (run.bundle / "manifest.json").write_text(json.dumps(manifest))
+    (run.bundle / "card.md").write_text("# churn")
+    (run.bundle / "deep" / "model.onnx").write_bytes(b"x" * size)
 
 
 def whole_sweep(run):

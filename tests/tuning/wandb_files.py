@@ -24,6 +24,7 @@ class WandbRun:
     metrics: dict = field(default_factory=dict)
     sweep: str = ""
     exit_code: int | None = None
+    artifacts: dict[str, set[str]] = field(default_factory=dict)
 
 
 def read_runs(folder: Path) -> list[WandbRun]:
@@ -52,6 +53,11 @@ def read_run(path: Path) -> WandbRun:
             run.summary |= {k: v for k, v in items(record.summary.update).items() if not k.startswith("_")}
         elif kind == "metric":
             run.metrics[record.metric.name] = record.metric.step_metric
+        elif kind == "artifact":
+            run.artifacts[record.artifact.name] = {e.path for e in record.artifact.manifest.contents}
+        elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
+            sent = record.request.log_artifact.artifact
+            run.artifacts[sent.name] = {e.path for e in sent.manifest.contents}
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     return run

@@ -1,0 +1,105 @@
+"""What a model's journal adds up to: its versions, its aliases, and where each alias was before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A version as the journal knows it.
+
+    Attributes:
+        version: 1, 2, ...; never used again.
+        bundle: Id of its content.
+        folder: Its folder's name in `bundles/`.
+        time: When it was registered.
+    """
+
+    version: int
+    bundle: str
+    folder: str
+    time: float
+
+
+@dataclass
+class State:
+    """A model after some events.
+
+    Attributes:
+        n_events: How many.
+        versions: Those that are there.
+        aliases: Where each points.
+        earlier: Per alias, the versions that a rollback goes back to, the next one last.
+        n_versions: How many were ever registered.
+        deletions: How often a content was deleted.
+    """
+
+    n_events: int = 0
+    versions: dict[int, Entry] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    earlier: dict[str, list[int]] = field(default_factory=dict)
+    n_versions: int = 0
+    deletions: Counter[str] = field(default_factory=Counter)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take an event in.
+
+        Raises: KeyError, ValueError: it is none of ours.
+        """
+        self.n_events += 1
+        action = event["action"]
+        if action == "register":
+            self._register(event)
+        elif action == "promote":
+            self._point(event["alias"], event["version"])
+        elif action == "rollback":
+            self.aliases[event["alias"]] = self.earlier[event["alias"]].pop()
+        elif action == "delete":
+            self._delete(event["version"])
+        else:
+            raise ValueError(f"unknown action {action!r}")
+
+    def folder_of(self, bundle: str) -> str:
+        """Where a content belongs: never where an earlier copy is being removed."""
+        n_deleted = self.deletions[bundle]
+        return f"{bundle}.{n_deleted}" if n_deleted else bundle
+
+    def _register(self, event: Mapping[str, Any]) -> None:
+        version = event["version"]
+        if version not in self.versions:
+            self.versions[version] = Entry(version, event["bundle"], event["folder"], event["time"])
+            self.n_versions = max(self.n_versions, version)
+        if event["alias"]:
+            self._point(event["alias"], version)
+
+    def _point(self, alias: str, version: int) -> None:
+        before = self.aliases.get(alias)
+        if before is not None and before != version:
+            self.earlier.setdefault(alias, []).append(before)
+        self.aliases[alias] = version
+
+    def _delete(self, version: int) -> None:
+        self.deletions[self.versions.pop(version).bundle] += 1
+        self.aliases = {a: v for a, v in self.aliases.items() if v != version}
+        self.earlier = {a: _without(stack, version) for a, stack in self.earlier.items()}
+
+
+def replay(events: Iterable[Mapping[str, Any]]) -> State:
+    """The state after some events."""
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def _without(stack: list[int], version: int) -> list[int]:
+    """A stack without a version, and without the repetitions this leaves."""
+    kept: list[int] = []
+    for one in stack:
+        if one != version and kept[-1:] != [one]:
+            kept.append(one)
+    return kept

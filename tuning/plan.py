@@ -1,0 +1,56 @@
+"""A job that has been checked and not begun: its configuration, its table, its metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from configs.schema import JobConfig
+from data.dataset import TabularDataset, load_dataset
+from data.metrics import Metric, default_metric, get_metric
+from ensembles.thresholds import check_goal
+from tuning.runs import Run
+from tuning.spaces import check_families, family_spaces
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job whose configuration and data have been checked; nothing has started.
+
+    Attributes:
+        config: With problem type and metric filled in.
+        dataset: The table.
+        metric: What is optimised.
+    """
+
+    config: JobConfig
+    dataset: TabularDataset
+    metric: Metric
+
+
+def plan_sweep(config: JobConfig) -> Plan:
+    """Check everything that can be checked before any work starts.
+
+    Raises: ConfigError, DataError: what is wrong, and where.
+    """
+    check_families(config)
+    if config.params:
+        family_spaces(config, config.problem_type or "binary")
+    return _plan(config, load_dataset(config.data, config.problem_type, config.seed))
+
+
+def plan_resumed(run: Run, config: JobConfig) -> Plan:
+    """The plan of a run that goes on, with the table it has stored.
+
+    Raises: ConfigError, DataError: what is wrong, and where.
+    """
+    check_families(config)
+    return _plan(config, TabularDataset.load(run.dataset))
+
+
+def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
+    check_goal(config.ensemble.threshold, dataset.target.classes)
+    metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
+    resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
+    if config.params:
+        family_spaces(resolved, dataset.problem_type)
+    return Plan(resolved, dataset, metric)
