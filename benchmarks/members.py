@@ -25,7 +25,8 @@ def main() -> None:
     given = parser(__doc__).parse_args()
     say(
         f"{'table':<20} {'metric':<9} {'out of fold: ens., single':>25} {'test: ensemble':>14} "
-        f"{'single':>10} {'untuned':>10} {'won':>4} {'members':>7} {'trials':>6} {'covered':>8} {'ECE':>7} {'total s':>8}"
+        f"{'single':>10} {'untuned':>10} {'won':>4} {'members':>7} {'trials':>6} {'covered':>8} {'ECE':>7} "
+        f"{'total s':>8}"
     )
     won = []
     for table in find_tables(given):
