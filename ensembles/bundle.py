@@ -7,6 +7,7 @@ target.json       the target and its classes
 conformal.json    what intervals and prediction sets are made with, where there are any
 background.npy    some encoded training rows
 golden.json       rows and the answers they must get
+card.md           what the manifest says, for people
 
 Predicting needs NumPy and ONNX Runtime, and pandas where a frame is given; nothing that models are fitted with.
 """

@@ -88,17 +88,14 @@ def _data(manifest: Manifest) -> list[str]:
     if classes := manifest.get("classes"):
         more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
         lines.append(f"- classes: {', '.join(_plain(c) for c in classes[:SHOWN_CLASSES])}{more}")
-    columns = manifest.get("columns") or [{"name": name} for name in manifest.get("features", ())]
-    if columns:
-        lines.append(f"- {len(columns)} columns: {', '.join(map(_column, columns[:SHOWN_COLUMNS]))}")
-        if len(columns) > SHOWN_COLUMNS:
-            lines[-1] += f" and {len(columns) - SHOWN_COLUMNS} more (features.json)"
+    names = [_plain(name) for name in manifest.get("features", ())]
+    kinds = manifest.get("kinds")
+    if names and kinds:
+        names = [f"{name} ({kind})" for name, kind in zip(names, kinds, strict=True)]
+    if names:
+        more = f" and {len(names) - SHOWN_COLUMNS} more (features.json)" if len(names) > SHOWN_COLUMNS else ""
+        lines.append(f"- {len(names)} columns: {', '.join(names[:SHOWN_COLUMNS])}{more}")
     return lines
-
-
-def _column(column: Mapping[str, Any]) -> str:
-    kind = f" ({column['kind']})" if column.get("kind") else ""
-    return f"{_plain(column['name'])}{kind}"
 
 
 def _scores(manifest: Manifest) -> list[str]:

@@ -17,6 +17,7 @@ from google.protobuf.message import EncodeError
 
 from data.dataset import TabularDataset
 from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, file_hashes, load_bundle
+from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
 from ensembles.parity import prove
 from ensembles.session import GraphSession
@@ -72,6 +73,7 @@ def write_bundle(path: Path, contents: Contents) -> None:
     proof = prove(session, contents.members, contents.dataset, contents.calibration)
     manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
     _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
+    (beside / "card.md").write_text(card_markdown(manifest), "utf-8")
     manifest["files"] = file_hashes(beside)
     manifest["bundle_id"] = bundle_id(manifest)
     _write_json(beside / "manifest.json", manifest)
@@ -99,7 +101,9 @@ def _manifest(contents: Contents) -> dict[str, Any]:
         **contents.facts,
         "problem_type": dataset.problem_type,
         "target": dataset.target.name,
+        "classes": list(dataset.target.classes),
         "features": list(dataset.encoder.column_names),
+        "kinds": [column.kind for column in dataset.encoder.columns],
         "n_rows": dataset.n_rows,
         "data_sha256": dataset.fingerprint,
         "members": [

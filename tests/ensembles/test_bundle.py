@@ -51,7 +51,7 @@ def test_every_answer_has_an_uncertainty_that_adds_up(job):
 
 def test_bundle_holds_no_pickle_and_is_what_the_manifest_says(job):
     names = {p.suffix for p in job.bundle.rglob("*") if p.is_file()}
-    assert names <= {".json", ".onnx", ".npy"}
+    assert names <= {".json", ".onnx", ".npy", ".md"}
     manifest = read_manifest(job.bundle)
     assert manifest["metric"] == job.result["metric"]
     assert sum(m["weight"] for m in manifest["members"]) == pytest.approx(1)

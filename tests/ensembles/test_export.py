@@ -11,6 +11,7 @@ from configs.schema import DataConfig
 from data.dataset import load_dataset
 from ensembles import export, load_bundle
 from ensembles.bundle import read_manifest
+from ensembles.cardtext import card_markdown
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.parity import MISSING_ROWS, proof_rows
 from ensembles.session import GraphSession
@@ -78,7 +79,11 @@ def test_all_that_is_known_is_kept(dataset, members, tmp_path):
         "golden.json",
         "conformal.json",
         "background.npy",
+        "card.md",
     }
+    assert (tmp_path / "bundle" / "card.md").read_text("utf-8") == card_markdown(manifest)
+    assert len(manifest["kinds"]) == len(manifest["features"])
+    assert tuple(manifest["classes"]) == dataset.target.classes
 
 
 def test_what_is_not_known_is_none(dataset, members, tmp_path):
