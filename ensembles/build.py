@@ -13,6 +13,7 @@ import numpy as np
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
+from ensembles.bootstrap import score_interval
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
@@ -42,6 +43,7 @@ class Ensemble:
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
         test_honesty: Coverage and calibration on the withheld rows; empty as above.
+        intervals: Where the scores may lie as the rows are few (95 %): `oof`, and `test` by who and metric.
         n_candidates: Trials that had finished every fold.
         notes: What was asked for and done: latency, refitting.
     """
@@ -53,6 +55,7 @@ class Ensemble:
     honesty: Honesty
     test: dict[str, dict[str, float]]
     test_honesty: dict[str, Any]
+    intervals: dict[str, Any]
     n_candidates: int
     notes: dict[str, Any]
 
@@ -87,7 +90,7 @@ def build_ensemble(
         members, reasons = refit_members(run / "refit", members, dataset, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
     best = candidates.trials[selection.best]
-    test, test_honesty = score_test(members, best, honesty, dataset, context)
+    test = score_test(members, best, honesty, dataset, context, metric)
     from_loss = METRICS[metric].from_loss
     ensemble = Ensemble(
         members=members,
@@ -95,8 +98,9 @@ def build_ensemble(
         oof_score=from_loss(selection.loss),
         best_single_oof_score=from_loss(selection.best_loss),
         honesty=honesty,
-        test=test,
-        test_honesty=test_honesty,
+        test=test.scores,
+        test_honesty=test.honesty,
+        intervals={"oof": list(score_interval(metric, rows.y, rows.mean)), "test": test.intervals},
         n_candidates=len(candidates),
         notes=notes,
     )
@@ -115,6 +119,7 @@ def summary(ensemble: Ensemble) -> dict[str, Any]:
         **ensemble.notes,
         "test": ensemble.test,
         "test_honesty": ensemble.test_honesty,
+        "intervals": ensemble.intervals,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.dataset import TabularDataset
 from data.metrics import score_all
+from ensembles.bootstrap import score_interval
 from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set
 from ensembles.honesty import Honesty
@@ -31,6 +32,21 @@ class Answers:
     members: np.ndarray
     mean: np.ndarray
     best_single: np.ndarray
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """How an ensemble does on the withheld rows; all empty where there are none.
+
+    Attributes:
+        scores: By who ("ensemble", "best_single", "untuned_lightgbm") and metric.
+        honesty: Coverage at 90 %, calibration error, and what the threshold was worth.
+        intervals: By who and metric, where the score may lie as the rows are few (95 %); of the optimised metric.
+    """
+
+    scores: dict[str, dict[str, float]]
+    honesty: dict[str, Any]
+    intervals: dict[str, dict[str, list[float]]]
 
 
 def predict_rows(
@@ -65,14 +81,11 @@ def score_test(
     honesty: Honesty,
     dataset: TabularDataset,
     context: FitContext,
-) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
-    """Score the withheld rows, where there are any.
-
-    Returns: scores by who and metric, see build.Ensemble.test; and how honest the ensemble was there: coverage at
-        90 %, calibration error, and what the threshold was worth. Both are empty without withheld rows.
-    """
+    metric: str,
+) -> TestScores:
+    """Score the withheld rows, where there are any."""
     if dataset.X_test is None or dataset.y_test is None:
-        return {}, {}
+        return TestScores({}, {}, {})
     X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
     answers = predict_rows(members, best, honesty, dataset, (X_test, context.n_threads))
     by_who = {"ensemble": answers.mean, "best_single": answers.best_single}
@@ -81,7 +94,8 @@ def score_test(
     if untuned is not None:
         by_who["untuned_lightgbm"] = untuned
     scores = {who: score_all(y_test, P, dataset.problem_type) for who, P in by_who.items()}
-    return scores, check_honesty(answers, y_test, honesty)
+    intervals = {who: {metric: list(score_interval(metric, y_test, P))} for who, P in by_who.items()}
+    return TestScores(scores, check_honesty(answers, y_test, honesty), intervals)
 
 
 def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:

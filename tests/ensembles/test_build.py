@@ -169,3 +169,17 @@ def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
     shutil.rmtree(run / "trials" / "0001-xgboost" / "fold_0" / "model")
     with pytest.raises(TrainingError, match="no trial is complete"):
         build(run, "rmse")
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("binary", "roc_auc"), ("regression", "rmse")])
+def test_scores_come_with_intervals_and_stand_on_the_card(runs, kind, metric):
+    ensemble = build(runs[kind], metric)
+    low, high = ensemble.intervals["oof"]
+    assert low < ensemble.oof_score < high
+    for who, scores in ensemble.test.items():
+        low, high = ensemble.intervals["test"][who][metric]
+        assert low < scores[metric] < high
+    card = (runs[kind] / "bundle" / "card.md").read_text("utf-8")
+    assert f"{ensemble.oof_score:.5f} \\[" in card
+    assert "Brackets hold 95 %" in card
+    assert read_manifest(runs[kind] / "bundle")["scores"]["intervals"] == ensemble.intervals
