@@ -41,6 +41,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--levels", type=float, nargs="+", default=[0.8, 0.9, 0.95])
     options.add_argument("--no-mapie", action="store_true")
+    options.add_argument("--raps", action="store_true", help="also MAPIE's RAPS; minutes with many classes")
     given = options.parse_args()
     say(
         f"{'table':<20} {'test rows':>9} {'level':>6} {'method':<16} {'covered':>8} {'size':>11} {'to MAPIE':>9}"
@@ -49,30 +50,33 @@ def main() -> None:
         with fitted(table, given) as run:
             ensemble, dataset = build(run, n_threads=given.threads)
             answers, y = predict_test(ensemble, dataset, given.threads)
-            for level in given.levels:
-                _print(table.name, level, y, _lines(ensemble, dataset, answers, level, given))
+        rows = [_ours(ensemble, answers, y, given.levels)]
+        if not given.no_mapie:
+            rows += (_mapie_intervals if dataset.problem_type == "regression" else _mapie_sets)(
+                dataset, given
+            )
+        for place, level in enumerate(given.levels):
+            _print(table.name, level, len(y), [lines[place] for lines in rows])
 
 
-def _print(name: str, level: float, y: np.ndarray, lines: list[Line]) -> None:
+def _print(name: str, level: float, n_rows: int, lines: list[Line]) -> None:
     reference = lines[1][2] if len(lines) > 1 else float("nan")
     for method, covered, size in lines:
         say(
-            f"{name:<20} {len(y):>9,} {level:>6.2f} {method:<16} {covered:>8.4f} {size:>11.5g} "
+            f"{name:<20} {n_rows:>9,} {level:>6.2f} {method:<16} {covered:>8.4f} {size:>11.5g} "
             f"{size / reference:>9.3f}"
         )
 
 
-def _lines(
-    ensemble: Ensemble, dataset: TabularDataset, answers: Answers, level: float, given: argparse.Namespace
-) -> list[Line]:
-    y = np.asarray(dataset.y_test)
+def _ours(ensemble: Ensemble, answers: Answers, y: np.ndarray, levels: list[float]) -> list[Line]:
     conformal = ensemble.honesty.conformal
     if conformal["kind"] == "interval":
-        ends = interval(answers.mean, answers.members, conformal, level)
-        ours = _of_ends(f"ours, {conformal['scale']['shape']}", ends, y)
-        return [ours] if given.no_mapie else [ours, *_mapie_intervals(dataset, level, given.threads)]
-    ours = _of_sets(f"ours, {conformal['score']}", prediction_set(answers.mean, conformal, level), y)
-    return [ours] if given.no_mapie else [ours, *_mapie_sets(dataset, level, given.threads)]
+        name = f"ours, {conformal['scale']['shape']}"
+        return [
+            _of_ends(name, interval(answers.mean, answers.members, conformal, level), y) for level in levels
+        ]
+    name = f"ours, {conformal['score']}"
+    return [_of_sets(name, prediction_set(answers.mean, conformal, level), y) for level in levels]
 
 
 def _of_ends(method: str, ends: np.ndarray, y: np.ndarray) -> Line:
@@ -84,38 +88,43 @@ def _of_sets(method: str, sets: np.ndarray, y: np.ndarray) -> Line:
     return method, float(sets[np.arange(len(y)), y].mean()), float(sets.sum(axis=1).mean())
 
 
-def _mapie_intervals(dataset: TabularDataset, level: float, n_threads: int) -> list[Line]:
+def _mapie_intervals(dataset: TabularDataset, given: argparse.Namespace) -> list[list[Line]]:
     X, X_cal, y, y_cal = train_test_split(np.asarray(dataset.X), dataset.y, test_size=0.2, random_state=0)
-    model = LGBMRegressor(n_estimators=ROUNDS, n_jobs=n_threads, verbose=-1, **TUNED).fit(X, y)
-    lines = []
+    model = LGBMRegressor(n_estimators=ROUNDS, n_jobs=given.threads, verbose=-1, **TUNED).fit(X, y)
+    rows = []
     for score in ("absolute", "gamma"):
         if score == "gamma" and min(y.min(), y_cal.min(), model.predict(X_cal).min()) <= 0:
             continue  # for positive numbers only
-        mapie = SplitConformalRegressor(model, confidence_level=level, conformity_score=score, prefit=True)
+        mapie = SplitConformalRegressor(
+            model, confidence_level=given.levels, conformity_score=score, prefit=True
+        )
         _, ends = mapie.conformalize(X_cal, y_cal).predict_interval(np.asarray(dataset.X_test))
-        lines.append(_of_ends(f"MAPIE {score}", ends[:, :, 0], np.asarray(dataset.y_test)))
-    return lines
+        rows.append(
+            [_of_ends(f"MAPIE {score}", ends[:, :, i], dataset.y_test) for i in range(len(given.levels))]
+        )
+    return rows
 
 
-def _mapie_sets(dataset: TabularDataset, level: float, n_threads: int) -> list[Line]:
-    rows = train_test_split(
+def _mapie_sets(dataset: TabularDataset, given: argparse.Namespace) -> list[list[Line]]:
+    X, X_cal, y, y_cal = train_test_split(
         np.asarray(dataset.X), dataset.y, test_size=0.2, random_state=0, stratify=_strata(dataset.y)
     )
-    X, X_cal, y, y_cal = rows
-    model = LGBMClassifier(n_estimators=ROUNDS, n_jobs=n_threads, verbose=-1, **TUNED).fit(X, y)
+    model = LGBMClassifier(n_estimators=ROUNDS, n_jobs=given.threads, verbose=-1, **TUNED).fit(X, y)
     scores = {"lac": "lac"}
-    if dataset.problem_type == "multiclass":
+    if dataset.problem_type == "multiclass" and given.raps:
         scores["raps"] = RAPSConformityScore()
-    lines = []
+    rows = []
     for name, score in scores.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mapie = SplitConformalClassifier(
-                model, confidence_level=level, conformity_score=score, prefit=True, random_state=0
+                model, confidence_level=given.levels, conformity_score=score, prefit=True, random_state=0
             )
             _, sets = mapie.conformalize(X_cal, y_cal).predict_set(np.asarray(dataset.X_test))
-        lines.append(_of_sets(f"MAPIE {name}", sets[:, :, 0], np.asarray(dataset.y_test)))
-    return lines
+        rows.append(
+            [_of_sets(f"MAPIE {name}", sets[:, :, i], dataset.y_test) for i in range(len(given.levels))]
+        )
+    return rows
 
 
 def _strata(y: np.ndarray) -> np.ndarray | None:

@@ -49,6 +49,15 @@ def score_interval(
     return _interval((scores - score(metric, y[rows], P[rows])) * np.sqrt(share) + value, level)
 
 
+def score_intervals(y: np.ndarray, P: np.ndarray, problem_type: str, seed: int = 0) -> dict[str, list[float]]:
+    """95 % intervals of every metric that is defined for the problem type, as JSON holds them.
+
+    Shape: y (n_samples,), P (n_samples, n_outputs).
+    """
+    names = [m.name for m in METRICS.values() if problem_type in m.problem_types]
+    return {name: list(score_interval(name, y, P, seed=seed)) for name in names}
+
+
 def difference_interval(
     metric: str, y: np.ndarray, pair: tuple[np.ndarray, np.ndarray], level: float = 0.95, seed: int = 0
 ) -> Interval:

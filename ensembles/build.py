@@ -14,14 +14,16 @@ from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
 from ensembles.bootstrap import score_interval
+from ensembles.calibration import calibrate
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
 from ensembles.latency import select_within
 from ensembles.member import Member, load_models
 from ensembles.refit import refit_members
-from ensembles.scoring import score_test
+from ensembles.scoring import in_time, score_test
 from ensembles.selection import Limits, Selection, select
+from ensembles.shrinkage import spread_factor
 from ensembles.thresholds import check_goal
 from errors import TrainingError
 from models.base import FitContext
@@ -42,8 +44,8 @@ class Ensemble:
         honesty: Calibration, conformal scores and threshold.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
+        intervals: 95 % intervals of scores: "oof", and "test" as test; without what there was no time for.
         test_honesty: Coverage and calibration on the withheld rows; empty as above.
-        intervals: Where the scores may lie as the rows are few (95 %): `oof`, and `test` by who and metric.
         n_candidates: Trials that had finished every fold.
         notes: What was asked for and done: latency, refitting.
     """
@@ -54,8 +56,8 @@ class Ensemble:
     best_single_oof_score: float
     honesty: Honesty
     test: dict[str, dict[str, float]]
-    test_honesty: dict[str, Any]
     intervals: dict[str, Any]
+    test_honesty: dict[str, Any]
     n_candidates: int
     notes: dict[str, Any]
 
@@ -89,8 +91,13 @@ def build_ensemble(
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
+    if dataset.problem_type == "regression":
+        honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     best = candidates.trials[selection.best]
-    test = score_test(members, best, honesty, dataset, context, metric)
+    test = score_test(members, best, honesty, dataset, context)
+    intervals: dict[str, Any] = {"test": test.intervals} if test.intervals else {}
+    if in_time(context):
+        intervals["oof"] = list(score_interval(metric, y, calibrate(rows.mean, honesty.calibration)))
     from_loss = METRICS[metric].from_loss
     ensemble = Ensemble(
         members=members,
@@ -99,12 +106,13 @@ def build_ensemble(
         best_single_oof_score=from_loss(selection.best_loss),
         honesty=honesty,
         test=test.scores,
+        intervals=intervals,
         test_honesty=test.honesty,
-        intervals={"oof": list(score_interval(metric, rows.y, rows.mean)), "test": test.intervals},
         n_candidates=len(candidates),
         notes=notes,
     )
-    _write(run / "bundle", dataset, ensemble, {**facts, "metric": metric, "scores": summary(ensemble)})
+    facts = {**facts, "metric": metric, "scores": summary(ensemble)}
+    _write(run / "bundle", dataset, ensemble, facts, context.deadline)
     return ensemble
 
 
@@ -118,8 +126,8 @@ def summary(ensemble: Ensemble) -> dict[str, Any]:
         **ensemble.honesty.report,
         **ensemble.notes,
         "test": ensemble.test,
-        "test_honesty": ensemble.test_honesty,
         "intervals": ensemble.intervals,
+        "test_honesty": ensemble.test_honesty,
     }
 
 
@@ -169,11 +177,14 @@ def _members(
     return tuple(members), Validated(y, folds, oofs, weights)
 
 
-def _write(path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any]) -> None:
+def _write(
+    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], deadline: float | None
+) -> None:
     members = tuple(
         ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
         for m in ensemble.members
     )
     honesty = ensemble.honesty
-    contents = Contents(dataset, members, honesty.calibration, honesty.conformal, honesty.threshold, facts)
+    learned = (honesty.calibration, honesty.conformal, honesty.threshold)
+    contents = Contents(dataset, members, *learned, facts, deadline)
     write_bundle(path, contents)

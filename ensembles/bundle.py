@@ -7,7 +7,7 @@ target.json       the target and its classes
 conformal.json    what intervals and prediction sets are made with, where there are any
 background.npy    some encoded training rows
 golden.json       rows and the answers they must get
-card.md           what the manifest says, for people
+card.md           all of the manifest that people want to know
 
 Predicting needs NumPy and ONNX Runtime, and pandas where a frame is given; nothing that models are fitted with.
 """
@@ -124,14 +124,7 @@ def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
     """
     path = Path(path)
     manifest = read_manifest(path)
-    files = file_hashes(path)
-    for name in sorted(manifest["files"].keys() | files.keys()):
-        if name not in files:
-            raise BundleError(f"{path / name}: missing from the bundle")
-        if name not in manifest["files"]:
-            raise BundleError(f"{path / name}: not part of the bundle")
-        if files[name] != manifest["files"][name]:
-            raise BundleError(f"{path / name}: changed since the bundle was made (sha256 differs)")
+    check_files(path, manifest)
     bundle = Bundle(path, manifest, n_threads)
     golden = _read_json(path / "golden.json")
     found = bundle.predict(golden["records"])
@@ -145,6 +138,21 @@ def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
                 f"allowed {GOLDEN_RTOL:g}; library versions then: {manifest['versions']}"
             )
     return bundle
+
+
+def check_files(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Check every byte of a bundle but its manifest's.
+
+    Raises: BundleError: a missing, added or changed file.
+    """
+    files = file_hashes(path)
+    for name in sorted(manifest["files"].keys() | files.keys()):
+        if name not in files:
+            raise BundleError(f"{path / name}: missing from the bundle")
+        if name not in manifest["files"]:
+            raise BundleError(f"{path / name}: not part of the bundle")
+        if files[name] != manifest["files"][name]:
+            raise BundleError(f"{path / name}: changed since the bundle was made (sha256 differs)")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ EPS = 1e-12
 BINARY = 2
 N_BINS = 15
 N_PARTS = 5
-TEMPERATURES = (0.05, 20.0)
+TEMPERATURES = (0.1, 20.0)
 Calibration = Mapping[str, Any]
 
 

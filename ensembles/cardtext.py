@@ -7,6 +7,8 @@ build.py has always written:
     calibration     log_loss_before, log_loss_after, ece_before, ece_after
     threshold       {"for": goal, "before": value, "after": value}
     test_honesty    level, covered, mean_width or mean_set_size, ece
+
+and of the manifest itself `importance`, [{"column", "loss"}].
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ Manifest = Mapping[str, Any]
 
 SHOWN_COLUMNS = 60
 SHOWN_CLASSES = 20
+SHOWN_IMPORTANCE = 20
 WHO = {"ensemble": "**ensemble**", "best_single": "best single trial", "untuned_lightgbm": "untuned LightGBM"}
 
 
@@ -37,6 +40,7 @@ def card_markdown(manifest: Manifest) -> str:
         ("Data", _data(manifest)),
         ("Scores", _scores(manifest)),
         ("Members", _members(manifest)),
+        ("Importance", _importance(manifest)),
         ("Calibration and coverage", _honesty(manifest)),
         ("Limits", _limits(manifest)),
         ("Made with", _made_with(manifest)),
@@ -88,14 +92,17 @@ def _data(manifest: Manifest) -> list[str]:
     if classes := manifest.get("classes"):
         more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
         lines.append(f"- classes: {', '.join(_plain(c) for c in classes[:SHOWN_CLASSES])}{more}")
-    names = [_plain(name) for name in manifest.get("features", ())]
-    kinds = manifest.get("kinds")
-    if names and kinds:
-        names = [f"{name} ({kind})" for name, kind in zip(names, kinds, strict=True)]
-    if names:
-        more = f" and {len(names) - SHOWN_COLUMNS} more (features.json)" if len(names) > SHOWN_COLUMNS else ""
-        lines.append(f"- {len(names)} columns: {', '.join(names[:SHOWN_COLUMNS])}{more}")
+    columns = manifest.get("columns") or [{"name": name} for name in manifest.get("features", ())]
+    if columns:
+        lines.append(f"- {len(columns)} columns: {', '.join(map(_column, columns[:SHOWN_COLUMNS]))}")
+        if len(columns) > SHOWN_COLUMNS:
+            lines[-1] += f" and {len(columns) - SHOWN_COLUMNS} more (features.json)"
     return lines
+
+
+def _column(column: Mapping[str, Any]) -> str:
+    kind = f" ({column['kind']})" if column.get("kind") else ""
+    return f"{_plain(column['name'])}{kind}"
 
 
 def _scores(manifest: Manifest) -> list[str]:
@@ -139,6 +146,15 @@ def _test_table(
         for who, found in test.items()
     ]
     return _table(["", *names], rows)
+
+
+def _importance(manifest: Manifest) -> list[str]:
+    found = manifest.get("importance", ())
+    if not found:
+        return []
+    rows = [[_plain(row["column"]), number(row["loss"])] for row in found[:SHOWN_IMPORTANCE]]
+    said = f"How much worse {manifest.get('metric', 'the score')} gets on withheld rows when a column is shuffled:"
+    return [said, "", *_table(["column", "loss"], rows)]
 
 
 def _members(manifest: Manifest) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writing a bundle: one graph of all models, proved against them; beside its place, proved by loading, renamed."""
+"""Writing a bundle: one graph of all models, proved against them; beside its place, then renamed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,10 +17,11 @@ import numpy as np
 from google.protobuf.message import EncodeError
 
 from data.dataset import TabularDataset
-from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, file_hashes, load_bundle
+from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, check_files, file_hashes, read_manifest
 from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
-from ensembles.parity import prove
+from ensembles.importance import Scorer, importance_in_time
+from ensembles.parity import proof_rows, prove
 from ensembles.session import GraphSession
 from errors import TrainingError
 from models.base import Task
@@ -29,6 +31,9 @@ __all__ = ["Contents", "ExportMember", "write_bundle"]
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
 BACKGROUND_ROWS = 64
+# Longest time for the columns' importance, and the share of the time left that it may take.
+IMPORTANCE_S = 10.0
+IMPORTANCE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Contents:
         conformal: What intervals and sets are made with, see ensembles.conformal; None: there are none.
         threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
         facts: What else the manifest says: name, metric, scores, run.
+        deadline: time.monotonic() at which what can be left out ends; None: never.
     """
 
     dataset: TabularDataset
@@ -50,6 +56,7 @@ class Contents:
     conformal: dict[str, Any] | None = None
     threshold: dict[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
 
 
 def write_bundle(path: Path, contents: Contents) -> None:
@@ -57,27 +64,28 @@ def write_bundle(path: Path, contents: Contents) -> None:
 
     Raises:
         TrainingError: the graph answers otherwise than the models, or would be larger than the format allows.
-        BundleError: the written bundle does not load or answers differently.
+        BundleError: what was written cannot be read.
     """
     beside = path.parent / f".{path.name}.new"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    graph = _graph(contents)
-    (beside / "graph.onnx").write_bytes(graph)
+    (beside / "graph.onnx").write_bytes(_graph(contents))
     _write_json(beside / "features.json", contents.dataset.encoder.to_json())
     _write_json(beside / "target.json", contents.dataset.target.to_json())
     if contents.conformal is not None:
         _write_json(beside / "conformal.json", contents.conformal)
     np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
-    session = GraphSession(graph)
-    proof = prove(session, contents.members, contents.dataset, contents.calibration)
+    session = GraphSession(beside / "graph.onnx")
+    X = proof_rows(contents.dataset, (beside / "graph.onnx").stat().st_size)
+    proof = prove(session, contents.members, contents.dataset, contents.calibration, X)
     manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
     _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
+    manifest["importance"] = _importance(session, contents)
     (beside / "card.md").write_text(card_markdown(manifest), "utf-8")
     manifest["files"] = file_hashes(beside)
     manifest["bundle_id"] = bundle_id(manifest)
     _write_json(beside / "manifest.json", manifest)
-    load_bundle(beside)
+    check_files(beside, read_manifest(beside))
     _swap(beside, path)
 
 
@@ -101,9 +109,9 @@ def _manifest(contents: Contents) -> dict[str, Any]:
         **contents.facts,
         "problem_type": dataset.problem_type,
         "target": dataset.target.name,
-        "classes": list(dataset.target.classes),
         "features": list(dataset.encoder.column_names),
-        "kinds": [column.kind for column in dataset.encoder.columns],
+        "columns": [{"name": column.name, "kind": column.kind} for column in dataset.encoder.columns],
+        "classes": list(dataset.target.classes),
         "n_rows": dataset.n_rows,
         "data_sha256": dataset.fingerprint,
         "members": [
@@ -126,6 +134,20 @@ def _manifest(contents: Contents) -> dict[str, Any]:
 def _golden(bundle: Bundle, dataset: TabularDataset) -> dict[str, Any]:
     answers = bundle.predict(dataset.golden_rows)
     return {"records": dataset.golden_rows, "mean": answers.mean.tolist(), "total": answers.total.tolist()}
+
+
+def _importance(session: GraphSession, contents: Contents) -> list[dict[str, Any]]:
+    """What shuffling each column costs on withheld rows, in the metric, largest first; empty without rows or time."""
+    dataset, metric = contents.dataset, contents.facts.get("metric")
+    if dataset.X_test is None or dataset.y_test is None or metric is None:
+        return []
+    left = float("inf") if contents.deadline is None else contents.deadline - time.monotonic()
+    scorer = Scorer(lambda X: session.predict(X).mean, np.asarray(dataset.y_test), dataset.problem_type)
+    found = importance_in_time(
+        scorer, np.asarray(dataset.X_test), dataset.encoder, min(IMPORTANCE_S, IMPORTANCE_SHARE * left)
+    )
+    rows = [{"column": one.column, "loss": one.loss[metric]} for one in found]
+    return sorted(rows, key=lambda row: -row["loss"])
 
 
 def _background(dataset: TabularDataset) -> np.ndarray:

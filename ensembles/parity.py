@@ -18,8 +18,8 @@ LIMIT = 1e-5
 # Uncertainties are square roots and logarithms of differences.
 SPREAD_LIMIT = 1e-3
 MOST_ROWS, FEWEST_ROWS = 2000, 200
-# Rows times models and draws that are asked for at most.
-MOST_ANSWERS = 200_000
+# Rows times bytes of the graph, which say how long a row takes.
+MOST_WORK = 2e10
 MISSING_ROWS = 32
 MISSING_SHARE = 0.3
 
@@ -37,18 +37,18 @@ class Proof:
     n_rows: int
 
 
-def proof_rows(dataset: TabularDataset, n_answers: int) -> np.ndarray:
+def proof_rows(dataset: TabularDataset, n_bytes: int) -> np.ndarray:
     """Encoded rows to compare on: withheld ones, else training rows, and rows with missing and unseen values.
 
     Args:
         dataset: The training side's table.
-        n_answers: Models and draws of the ensemble; the more, the fewer rows.
+        n_bytes: Size of the graph; the larger, the fewer rows.
 
     Shape: -> float32 (n_samples, n_features).
     """
     rows = np.asarray(dataset.X if dataset.X_test is None else dataset.X_test)
     rng = np.random.default_rng(0)
-    n_rows = min(len(rows), max(FEWEST_ROWS, min(MOST_ROWS, MOST_ANSWERS // n_answers)))
+    n_rows = min(len(rows), int(np.clip(MOST_WORK / n_bytes, FEWEST_ROWS, MOST_ROWS)))
     rows = rows[np.sort(rng.choice(len(rows), n_rows, replace=False))]
     holes = rows[rng.integers(0, n_rows, MISSING_ROWS)]
     # The encoder makes NaN of both, the missing and the never seen.
@@ -62,16 +62,15 @@ def prove(
     members: Sequence[ExportMember],
     dataset: TabularDataset,
     calibration: Mapping[str, Any] | None,
-    n_threads: int = 1,
+    X: np.ndarray,
 ) -> Proof:
-    """Compare the graph with its models.
+    """Compare the graph with its models, on encoded rows X (n_samples, n_features).
 
     Raises: TrainingError: they differ by more than 1e-5 (times the spread of a regression target where that is above
         1); names the member that differs most.
     """
-    X = proof_rows(dataset, sum(len(member.models) for member in members))
     found = session.predict(X)
-    expected, each = _reference(members, dataset, X, n_threads)
+    expected, each = _reference(members, dataset, X)
     if calibration is not None:
         from ensembles.calibration import calibrate  # noqa: PLC0415 - not where nothing is calibrated
 
@@ -98,13 +97,13 @@ def prove(
 
 
 def _reference(
-    members: Sequence[ExportMember], dataset: TabularDataset, X: np.ndarray, n_threads: int
+    members: Sequence[ExportMember], dataset: TabularDataset, X: np.ndarray
 ) -> tuple[EnsemblePrediction, list[np.ndarray]]:
     """The answer of the models themselves, and each member's own."""
     both = UncertaintySum(dataset.problem_type == "regression")
     each = []
     for member in members:
-        answers = [model.predict(X, n_threads) for model in member.parts]
+        answers = [model.predict(X) for model in member.parts]
         for answer in answers:
             both.add(answer, member.weight / len(answers), member.noise)
         each.append(np.mean([answer.mean.astype(np.float64) for answer in answers], axis=0))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from data.dataset import TabularDataset
 from data.metrics import score_all
-from ensembles.bootstrap import score_interval
+from ensembles.bootstrap import score_intervals
 from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set
 from ensembles.honesty import Honesty
@@ -32,21 +33,6 @@ class Answers:
     members: np.ndarray
     mean: np.ndarray
     best_single: np.ndarray
-
-
-@dataclass(frozen=True)
-class TestScores:
-    """How an ensemble does on the withheld rows; all empty where there are none.
-
-    Attributes:
-        scores: By who ("ensemble", "best_single", "untuned_lightgbm") and metric.
-        honesty: Coverage at 90 %, calibration error, and what the threshold was worth.
-        intervals: By who and metric, where the score may lie as the rows are few (95 %); of the optimised metric.
-    """
-
-    scores: dict[str, dict[str, float]]
-    honesty: dict[str, Any]
-    intervals: dict[str, dict[str, list[float]]]
 
 
 def predict_rows(
@@ -75,17 +61,36 @@ def predict_rows(
     return Answers(each, mean, means[best.path])
 
 
+@dataclass(frozen=True)
+class TestLook:
+    """What the withheld rows said; all empty without any.
+
+    Attributes:
+        scores: By who ("ensemble", "best_single", "untuned_lightgbm") and metric.
+        intervals: 95 % intervals of the scores, by the same; empty also where there was no time for them.
+        honesty: Coverage at 90 %, calibration error, and what the threshold was worth.
+    """
+
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    honesty: dict[str, Any] = field(default_factory=dict)
+
+
+def in_time(context: FitContext) -> bool:
+    """Whether what can be left out may still be begun."""
+    return context.deadline is None or time.monotonic() < context.deadline
+
+
 def score_test(
     members: tuple[Member, ...],
     best: StoredTrial,
     honesty: Honesty,
     dataset: TabularDataset,
     context: FitContext,
-    metric: str,
-) -> TestScores:
+) -> TestLook:
     """Score the withheld rows, where there are any."""
     if dataset.X_test is None or dataset.y_test is None:
-        return TestScores({}, {}, {})
+        return TestLook()
     X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
     answers = predict_rows(members, best, honesty, dataset, (X_test, context.n_threads))
     by_who = {"ensemble": answers.mean, "best_single": answers.best_single}
@@ -94,8 +99,10 @@ def score_test(
     if untuned is not None:
         by_who["untuned_lightgbm"] = untuned
     scores = {who: score_all(y_test, P, dataset.problem_type) for who, P in by_who.items()}
-    intervals = {who: {metric: list(score_interval(metric, y_test, P))} for who, P in by_who.items()}
-    return TestScores(scores, check_honesty(answers, y_test, honesty), intervals)
+    intervals = {
+        who: score_intervals(y_test, P, dataset.problem_type) for who, P in by_who.items() if in_time(context)
+    }
+    return TestLook(scores, intervals, check_honesty(answers, y_test, honesty))
 
 
 def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:

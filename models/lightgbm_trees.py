@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import lightgbm as lgb
 import numpy as np
 
@@ -23,15 +21,15 @@ def read_lightgbm(booster: lgb.Booster) -> Trees:
     Raises: TrainingError: it counts zeros as missing, or has linear leaves.
     Source: LightGBM 4.7, include/LightGBM/tree.h (NumericalDecision, CategoricalDecision) and src/io/tree.cpp.
     """
-    text = booster.model_to_string()
-    n_leaves = _numbers(text, "num_leaves")
-    n_sets = _numbers(text, "num_cat")
+    text = _Text(booster.model_to_string())
+    n_leaves = text.numbers("num_leaves")
+    n_sets = text.numbers("num_cat")
     node_start, leaf_start = _starts(n_leaves - 1), _starts(n_leaves)
-    decision = _numbers(text, "decision_type")
+    decision = text.numbers("decision_type")
     missing = (decision >> MISSING_SHIFT) & 3
-    if (missing == MISSING_IS_ZERO).any() or _numbers(text, "is_linear").any():
+    if (missing == MISSING_IS_ZERO).any() or text.numbers("is_linear").any():
         raise TrainingError("lightgbm: zeros as missing values and linear leaves cannot be exported")
-    threshold = _numbers(text, "threshold", float)
+    threshold = text.numbers("threshold", float)
     is_set = (decision & IS_CATEGORICAL) > 0
     sizes, codes = _read_sets(
         text, n_sets, threshold[is_set], np.repeat(_starts(n_sets)[:-1], n_leaves - 1)[is_set]
@@ -43,7 +41,7 @@ def read_lightgbm(booster: lgb.Booster) -> Trees:
     trees = np.arange(len(n_leaves))
 
     def children(name: str) -> np.ndarray:
-        child = _numbers(text, name)
+        child = text.numbers(name)
         return np.where(
             child < 0,
             child - np.repeat(leaf_start[:-1], n_leaves - 1),
@@ -55,22 +53,34 @@ def read_lightgbm(booster: lgb.Booster) -> Trees:
         node_start=node_start,
         leaf_start=leaf_start,
         output=trees % n_outputs,
-        feature=_numbers(text, "split_feature"),
+        feature=text.numbers("split_feature"),
         yes=children("left_child"),
         no=children("right_child"),
         threshold=_exact(np.where(is_set, 0.0, threshold)),
         missing_yes=missing_yes,
         set_size=set_size,
         set_codes=codes,
-        leaf=_numbers(text, "leaf_value", float),
+        leaf=text.numbers("leaf_value", float),
         base=np.zeros(n_outputs),
     )
 
 
-def _numbers(text: str, name: str, kind: type = np.int64) -> np.ndarray:
-    """Values of the lines `name=...` of all trees, one after another."""
-    joined = " ".join(re.findall(rf"^{name}=(.*)$", text, re.MULTILINE))
-    return np.fromstring(joined, dtype=kind, sep=" ")
+class _Text:
+    """A model's text: the values of one name, over all trees.
+
+    Args:
+        text: As Booster.model_to_string gives it: a section per tree, with a line `name=value value ...` per array.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[str, list[str]] = {}
+        for line in text.split("\n"):
+            name, _, values = line.partition("=")
+            self._lines.setdefault(name, []).append(values)
+
+    def numbers(self, name: str, kind: type = np.int64) -> np.ndarray:
+        """Values of all trees, one after another."""
+        return np.fromstring(" ".join(self._lines.get(name, ())), dtype=kind, sep=" ")
 
 
 def _exact(threshold: np.ndarray) -> np.ndarray:
@@ -87,7 +97,7 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 def _read_sets(
-    text: str, n_sets: np.ndarray, place: np.ndarray, first_set: np.ndarray
+    text: _Text, n_sets: np.ndarray, place: np.ndarray, first_set: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sizes and codes of the sets, in the order of the nodes that have one.
 
@@ -99,9 +109,9 @@ def _read_sets(
     """
     if not len(place):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    words = _numbers(text, "cat_threshold").astype("<u4")
+    words = text.numbers("cat_threshold").astype("<u4")
     # Each tree with sets has one more boundary than sets, and counts its words from 0.
-    bounds = _numbers(text, "cat_boundaries")
+    bounds = text.numbers("cat_boundaries")
     is_first = np.zeros(len(bounds), dtype=bool)
     is_first[_starts(n_sets[n_sets > 0] + 1)[:-1]] = True
     n_words = np.diff(bounds)[~is_first[1:]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -10,6 +12,7 @@ import numpy as np
 import xgboost as xgb
 from pydantic import Field
 
+from errors import DeviceMemoryError
 from models.base import FitContext, Fold, Model, Prediction, Task
 from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.exported import Exported
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from models.graph import Graph
 
 MODEL = "model.ubj"
+# How device_helpers of XGBoost 3 names it, and CUDA's own words.
+OUT_OF_MEMORY = re.compile(r"(Memory allocation error on worker|cudaErrorMemoryAllocation|out of memory).*")
 OURS = ("num_boost_round", "class_weight")
 OBJECTIVES = {
     "binary": {"objective": "binary:logistic", "eval_metric": "logloss"},
@@ -96,18 +101,19 @@ class XGBoost(Model):
             "nthread": context.n_threads,
             "max_bin": params["max_bin"],
         }
-        w_train, w_val = row_weights(params["class_weight"], fold, task)
-        train = xgb.QuantileDMatrix(fold.X_train, y_train, weight=w_train, **columns)
-        val = xgb.QuantileDMatrix(fold.X_val, y_val, weight=w_val, ref=train, **columns)
-        rule = StopRule(patience(params["learning_rate"]), context.deadline)
-        booster = xgb.train(
-            _settings(params, task, context),
-            train,
-            params["num_boost_round"],
-            evals=[(train, "train"), (val, "val")],
-            callbacks=[_Callback(rule, OBJECTIVES[task.problem_type]["eval_metric"])],
-            verbose_eval=False,
-        )
+        with _device_memory():
+            w_train, w_val = row_weights(params["class_weight"], fold, task)
+            train = xgb.QuantileDMatrix(fold.X_train, y_train, weight=w_train, **columns)
+            val = xgb.QuantileDMatrix(fold.X_val, y_val, weight=w_val, ref=train, **columns)
+            rule = StopRule(patience(params["learning_rate"]), context.deadline)
+            booster = xgb.train(
+                _settings(params, task, context),
+                train,
+                params["num_boost_round"],
+                evals=[(train, "train"), (val, "val")],
+                callbacks=[_Callback(rule, OBJECTIVES[task.problem_type]["eval_metric"])],
+                verbose_eval=False,
+            )
         meta = Meta(cls.key, params, task, rule.history(), {"center": scale.center, "spread": scale.spread})
         return cls(booster[: rule.best + 1], meta)
 
@@ -151,6 +157,21 @@ class _Callback(xgb.callback.TrainingCallback):
 
     def after_iteration(self, model: xgb.Booster, epoch: int, evals_log: dict) -> bool:
         return self.rule.update(evals_log["train"][self.metric][-1], evals_log["val"][self.metric][-1])
+
+
+@contextmanager
+def _device_memory() -> Iterator[None]:
+    """Tell a GPU that is too small from other errors.
+
+    Raises: DeviceMemoryError: a fit needed more memory than the GPU had left.
+    """
+    try:
+        yield
+    except xgb.core.XGBoostError as error:
+        found = OUT_OF_MEMORY.search(str(error))
+        if found is None:
+            raise
+        raise DeviceMemoryError(found[0].strip()) from None
 
 
 def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[str, Any]:

@@ -142,7 +142,12 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     rows = leaderboard(trials, metric, weights)
     write_figures(run.figures, trials, metric, weights)
     scores = summary(ensemble)
-    run.log("summary", config=config.model_dump(mode="json"), leaderboard=rows, scores=_flat(scores))
+    run.log(
+        "summary",
+        config=config.model_dump(mode="json"),
+        leaderboard=rows,
+        scores=_flat({k: v for k, v in scores.items() if k != "intervals"}),
+    )
     return {
         "model_id": version.model_id,
         "registry": mask_secrets(config.registry),

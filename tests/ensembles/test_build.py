@@ -1,5 +1,6 @@
 """What may be asked of an ensemble, on runs made in seconds without a sweep."""
 
+import shutil
 import time
 
 import numpy as np
@@ -14,8 +15,10 @@ from ensembles.build import build_ensemble, summary
 from ensembles.bundle import load_bundle, read_manifest
 from ensembles.conformal import interval
 from ensembles.scoring import predict_rows
+from ensembles.spread import member_spread
 from errors import ConfigError, TrainingError
 from models.base import FitContext
+from models.trials import read_trials
 from tests.quick import quick_model, write_table
 
 FAMILIES = ("lightgbm", "xgboost", "dnn")
@@ -45,6 +48,12 @@ def runs(tmp_path_factory):
     return {kind: make(kind) for kind in ("binary", "regression")}
 
 
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Ensembles are built without their bundles, which take the most time."""
+    monkeypatch.setattr("ensembles.build.write_bundle", lambda path, contents: None)
+
+
 def build(run, metric, context=None, **config):
     return build_ensemble(run, EnsembleConfig(**config), metric, FACTS, context or FitContext())
 
@@ -71,7 +80,7 @@ def test_refitted_members_are_one_model_each_that_has_seen_all_rows(runs):
     np.testing.assert_allclose(found.mean, after[0].mean, rtol=1e-4, atol=1e-4)
 
 
-def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs):
+def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs, unwritten):
     late = FitContext(deadline=time.monotonic())
     ensemble = build(runs["regression"], "rmse", late, refit=True)
     assert all(m.refitted is None for m in ensemble.members)
@@ -80,7 +89,7 @@ def test_without_time_members_keep_their_fold_models_and_the_reason_is_told(runs
     assert all("no time" in reason for reason in kept.values())
 
 
-def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch):
+def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch, unwritten):
     def fails(trial, dataset, context):
         raise TrainingError("diverged")
 
@@ -89,7 +98,7 @@ def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch):
     assert set(kept.values()) == {"diverged"}
 
 
-def test_a_limit_of_latency_is_kept_to(runs, monkeypatch):
+def test_a_limit_of_latency_is_kept_to(runs, monkeypatch, unwritten):
     cost = {"LightGBM": 1.0, "XGBoost": 2.0, "DNN": 4.0}
     monkeypatch.setattr(
         latency, "estimate_latency", lambda models, X: sum(cost[type(m).__name__] for m in models)
@@ -109,8 +118,6 @@ def test_a_limit_of_latency_is_kept_to(runs, monkeypatch):
 
 
 def test_latency_is_that_of_all_models(runs):
-    from models.trials import read_trials
-
     trial = read_trials(runs["binary"] / "trials")[0]
     models = [trial.load_model(f.fold) for f in trial.folds]
     X = np.asarray(TabularDataset.load(runs["binary"] / "dataset").X[:8])
@@ -132,7 +139,7 @@ def test_what_honesty_was_learned_is_stored_and_told(runs):
     assert manifest["scores"]["test"] == scores["test"]
 
 
-def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs):
+def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs, unwritten):
     ensemble = build(runs["regression"], "rmse")
     answers, dataset, _ = rmse_on_test(ensemble, runs["regression"])
     ends = interval(answers.mean, answers.members, ensemble.honesty.conformal, 0.8)
@@ -140,6 +147,24 @@ def test_intervals_of_the_deployed_model_cover_the_withheld_rows(runs):
     assert ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean() == pytest.approx(0.8, abs=0.07)
     assert summary(ensemble)["test_honesty"]["covered"] == pytest.approx(0.9, abs=0.06)
     assert summary(ensemble)["test_honesty"]["mean_width"] > 0
+
+
+def test_the_spread_lost_by_averaging_folds_is_made_up_for(runs, unwritten):
+    run = runs["regression"]
+    ensemble = build(run, "rmse")
+    dataset = TabularDataset.load(run / "dataset")
+    X, weights = np.asarray(dataset.X_test), [m.weight for m in ensemble.members]
+
+    def spread(k):
+        answers = [m.trial.load_model(k).predict(X).mean for m in ensemble.members]
+        return np.log(member_spread(np.stack(answers), weights)).mean()
+
+    answers, _, _ = rmse_on_test(ensemble, run)
+    lost = np.mean([spread(0), spread(1)]) - np.log(member_spread(answers.members, weights)).mean()
+    found = ensemble.honesty.conformal["spread_factor"]
+    assert 0.4 * lost < np.log(found) < 1.3 * lost
+    refitted = build(run, "rmse", refit=True)
+    assert refitted.honesty.conformal["spread_factor"] == 1.0
 
 
 def test_a_threshold_that_does_not_fit_is_refused(runs):
@@ -160,8 +185,6 @@ def test_epistemic_uncertainty_rises_far_from_the_training_rows(runs, kind, metr
 
 
 def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
-    import shutil
-
     source = write_table(tmp_path / "table.csv", table("regression"))
     run = quick_model(tmp_path, source, families=("lightgbm", "xgboost"))
     shutil.rmtree(run / "trials" / "0000-lightgbm" / "fold_1" / "model")
@@ -171,15 +194,11 @@ def test_trials_whose_models_are_gone_are_no_candidates(tmp_path):
         build(run, "rmse")
 
 
-@pytest.mark.parametrize(("kind", "metric"), [("binary", "roc_auc"), ("regression", "rmse")])
-def test_scores_come_with_intervals_and_stand_on_the_card(runs, kind, metric):
-    ensemble = build(runs[kind], metric)
-    low, high = ensemble.intervals["oof"]
-    assert low < ensemble.oof_score < high
-    for who, scores in ensemble.test.items():
-        low, high = ensemble.intervals["test"][who][metric]
-        assert low < scores[metric] < high
-    card = (runs[kind] / "bundle" / "card.md").read_text("utf-8")
-    assert f"{ensemble.oof_score:.5f} \\[" in card
-    assert "Brackets hold 95 %" in card
-    assert read_manifest(runs[kind] / "bundle")["scores"]["intervals"] == ensemble.intervals
+def test_columns_have_an_importance_on_the_withheld_rows(runs):
+    build(runs["binary"], "log_loss")
+    manifest = read_manifest(runs["binary"] / "bundle")
+    found = {row["column"]: row["loss"] for row in manifest["importance"]}
+    assert set(found) == set(manifest["features"])
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert next(iter(found.values())) > 0
+    assert "## Importance" in (runs["binary"] / "bundle" / "card.md").read_text("utf-8")

@@ -89,6 +89,17 @@ def test_isotonic_follows_a_curve_with_corners():
     assert 0 < after.min() < after.max() < 1
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_isotonic_is_nowhere_so_steep_that_rounding_shows(scale):
+    rng = np.random.default_rng(0)
+    p = scale * rng.beta(0.3, 0.3, N)
+    for y in (p > 0.5 * scale, rng.random(N) < 0.5, p < 0, p >= 0):
+        found = FITS["isotonic"](binary(p), y.astype(int))
+        slopes = np.diff(found["y"]) / np.diff(found["x"])
+        assert (slopes >= 0).all()
+        assert slopes.max() <= 10 + 1e-9
+
+
 @pytest.mark.parametrize("kind", list(FITS))
 def test_every_calibration_is_json_and_answers_the_same_from_it(kind):
     z, y = truth(2, seed=3)

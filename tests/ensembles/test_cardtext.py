@@ -13,8 +13,8 @@ MANIFEST = {
     "problem_type": "binary",
     "target": "left | <b>",
     "classes": ["no", "yes"],
+    "columns": [{"name": "plan_a*", "kind": "categorical"}, {"name": "age", "kind": "numeric"}],
     "features": ["plan_a*", "age"],
-    "kinds": ["categorical", "numeric"],
     "n_rows": 12345,
     "data_sha256": "ab" * 32,
     "members": [
@@ -90,7 +90,7 @@ def test_an_empty_manifest_gives_a_card():
 
 def test_names_are_shown_as_they_are():
     names = ["a|b", "<script>", "*x*", "_y_", "snake_case", "[l](u)", "tick`", "two\nlines", "back\\slash"]
-    manifest = MANIFEST | {"kinds": None, "features": names, "name": "<i>"}
+    manifest = MANIFEST | {"columns": None, "features": names, "name": "<i>"}
     html = MarkdownIt().enable("table").render(card_markdown(manifest))
     for shown in (
         "a|b",
@@ -110,6 +110,6 @@ def test_names_are_shown_as_they_are():
 
 
 def test_long_tables_are_cut():
-    manifest = MANIFEST | {"kinds": None, "features": [f"c{i}" for i in range(100)]}
+    manifest = MANIFEST | {"columns": None, "features": [f"c{i}" for i in range(100)]}
     assert "100 columns: c0, c1" in card_markdown(manifest)
     assert "c59 and 40 more (features.json)" in card_markdown(manifest)

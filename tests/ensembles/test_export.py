@@ -11,7 +11,6 @@ from configs.schema import DataConfig
 from data.dataset import load_dataset
 from ensembles import export, load_bundle
 from ensembles.bundle import read_manifest
-from ensembles.cardtext import card_markdown
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.parity import MISSING_ROWS, proof_rows
 from ensembles.session import GraphSession
@@ -79,11 +78,7 @@ def test_all_that_is_known_is_kept(dataset, members, tmp_path):
         "golden.json",
         "conformal.json",
         "background.npy",
-        "card.md",
     }
-    assert (tmp_path / "bundle" / "card.md").read_text("utf-8") == card_markdown(manifest)
-    assert len(manifest["kinds"]) == len(manifest["features"])
-    assert tuple(manifest["classes"]) == dataset.target.classes
 
 
 def test_what_is_not_known_is_none(dataset, members, tmp_path):
@@ -103,6 +98,9 @@ def test_test_rows_get_the_answers_of_the_models(dataset, members, tmp_path):
     np.testing.assert_allclose(found.members, each, rtol=0, atol=1e-6)
     unseen = bundle.predict([{"x": 1, "z": None, "colour": "violet"}]).mean
     np.testing.assert_array_equal(unseen, bundle.predict([{"x": 1, "z": None, "colour": None}]).mean)
+    np.testing.assert_allclose(
+        load_bundle(tmp_path / "bundle", n_threads=2).predict_encoded(X).mean, found.mean, rtol=0, atol=1e-6
+    )
     assert bundle.manifest["export_difference"] < 1e-6
     assert bundle.manifest["export_rows"] == len(dataset.X_test) + MISSING_ROWS
 
@@ -165,7 +163,7 @@ def test_proof_rows_have_holes_and_grow_fewer(dataset):
     rows = proof_rows(dataset, 10)
     assert np.isnan(rows).all(axis=1).sum() >= 1
     assert np.isnan(rows[-MISSING_ROWS:]).mean() > 0.2
-    assert len(proof_rows(dataset, 10**6)) == min(200, len(dataset.X_test)) + MISSING_ROWS
+    assert len(proof_rows(dataset, 10**12)) == min(200, len(dataset.X_test)) + MISSING_ROWS
 
 
 def test_rows_of_another_width_are_refused(dataset, members, tmp_path):

@@ -1,5 +1,7 @@
 """The graph answers as the models it is made of: every family, problem and option that changes what is computed."""
 
+from functools import cache
+
 import numpy as np
 import onnx
 import pytest
@@ -13,7 +15,7 @@ from models.boosting import TargetScale
 from models.families import FAMILIES, get_family
 from tests.models.tables import OUTPUTS, QUICK, make_fold, make_rows, make_task
 
-NETWORK = {"n_blocks": 2, "d_block": 8, "epochs": 4, "lr": 0.1}
+NETWORK = {"n_blocks": 2, "d_block": 8, "epochs": 2, "lr": 0.1}
 TINY = {
     "lightgbm": {"num_boost_round": 12, "min_data_in_leaf": 3, "min_data_per_group": 5, "cat_smooth": 1.0},
     "xgboost": {"num_boost_round": 8, "max_cat_to_onehot": 2},
@@ -22,27 +24,34 @@ TINY = {
     "bnn": NETWORK | {"n_draws": 5},
 }
 OPTIONS = [
-    ("lightgbm", {"max_cat_threshold": 1, "num_leaves": 3}),
-    ("xgboost", {"max_cat_to_onehot": 100, "max_depth": 2}),
-    ("dnn", {"n_members": 3, "batch_norm": True, "activation": "selu"}),
-    ("dnn", {"num_embedding": "none", "activation": "relu"}),
-    ("mc_dropout", {"batch_norm": True, "activation": "gelu"}),
-    ("bnn", {"activation": "relu", "num_embedding": "none"}),
-    ("bnn", {"activation": "mish"}),
+    ("lightgbm", "multiclass", {"max_cat_threshold": 1, "num_leaves": 3}),
+    ("xgboost", "regression", {"max_cat_to_onehot": 100, "max_depth": 2}),
+    ("dnn", "multiclass", {"n_members": 3, "batch_norm": True, "activation": "selu"}),
+    ("dnn", "regression", {"n_members": 3}),
+    ("dnn", "regression", {"num_embedding": "none", "activation": "relu"}),
+    ("mc_dropout", "multiclass", {"batch_norm": True, "activation": "gelu"}),
+    ("bnn", "regression", {"activation": "relu", "num_embedding": "none"}),
+    ("bnn", "multiclass", {"activation": "mish"}),
 ]
 
 
-def fit_member(family, problem_type, params=None, n_models=2, weight=1.0):
+@cache
+def fit_models(family, problem_type, n_models, options):
     """Models of different rows: the second has missing values where the first has none."""
-    params = TINY.get(family, QUICK[family]) | (params or {})
+    params = TINY.get(family, QUICK[family]) | dict(options)
     models = []
     for index in range(n_models):
         fold = make_fold(problem_type, 160, 60)
         if index == 0:
             fold = Fold(np.nan_to_num(fold.X_train), fold.y_train, fold.X_val, fold.y_val)
         models.append(get_family(family).fit(params, make_task(problem_type), fold, FitContext(seed=index)))
+    return tuple(models)
+
+
+def fit_member(family, problem_type, params=None, n_models=2, weight=1.0):
+    models = fit_models(family, problem_type, n_models, tuple((params or {}).items()))
     noise = 300.0**2 if problem_type == "regression" else 0.0
-    return ExportMember(f"{family}-{weight}", family, weight, noise, tuple(models))
+    return ExportMember(f"{family}-{weight}", family, weight, noise, models)
 
 
 def hard_rows(problem_type, n_rows=60):
@@ -91,9 +100,8 @@ def test_two_folds_of_every_family(family, problem_type):
     np.testing.assert_allclose(found.members[0] / unit, found.mean / unit, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("problem_type", ["multiclass", "regression"])
-@pytest.mark.parametrize(("family", "params"), OPTIONS, ids=str)
-def test_every_option_that_changes_the_network_or_the_trees(family, params, problem_type):
+@pytest.mark.parametrize(("family", "problem_type", "params"), OPTIONS, ids=str)
+def test_every_option_that_changes_the_network_or_the_trees(family, problem_type, params):
     X, y = hard_rows(problem_type)
     member = fit_member(family, problem_type, params)
     unit = np.std(y) if problem_type == "regression" else 1.0

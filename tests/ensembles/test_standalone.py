@@ -1,5 +1,6 @@
 """Predicting where nothing is installed but NumPy and ONNX Runtime: every other import fails there."""
 
+import io
 import json
 import os
 import subprocess
@@ -13,12 +14,11 @@ from ensembles import load_bundle
 from tests.conftest import ROOT
 from tests.quick import quick_model
 
-PREDICT = """
+ONLY_THESE = """
 import json, os, sys
-from importlib.machinery import PathFinder
 
 ALLOWED = {"numpy", "onnxruntime", *os.environ["ALSO"].split()}
-OURS = {"ensembles", "data", "models", "configs", "errors"}
+OURS = set(os.environ["OURS"].split())
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -28,6 +28,8 @@ class Refuse:
         raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 
 sys.meta_path.insert(0, Refuse())
+"""
+PREDICT = """
 from ensembles import load_bundle
 
 bundle = load_bundle(sys.argv[1])
@@ -64,25 +66,35 @@ def model(tmp_path_factory):
     return folder, run / "bundle", frame.drop(columns="y")
 
 
-def predict(folder, bundle, rows, also=""):
+COMMAND = """
+from cli import main
+main()
+"""
+PANDAS = "pandas dateutil pytz six tzdata pyarrow"
+TYPER = "typer click rich shellingham markdown_it mdurl pygments annotated_doc"
+PYDANTIC = "pydantic pydantic_core annotated_types typing_extensions typing_inspection"  # typer needs it
+OURS = " ".join([*(p.parent.name for p in ROOT.glob("*/__init__.py")), *(p.stem for p in ROOT.glob("*.py"))])
+
+
+def run(code, *arguments, also=""):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", PREDICT, str(bundle), str(rows)],
+        [sys.executable, "-c", ONLY_THESE + code, *map(str, arguments)],
         cwd=ROOT,
-        env=environment | {"ALSO": also},
+        env=environment | {"ALSO": also, "OURS": OURS},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return done.stdout
 
 
 def test_records_need_numpy_and_onnxruntime_only(model):
     folder, bundle, frame = model
     records = frame.head(20).astype(object).where(frame.head(20).notna(), None).to_dict("records")
     (folder / "rows.json").write_text(json.dumps(records))
-    found = predict(folder, bundle, folder / "rows.json")
+    found = json.loads(run(PREDICT, bundle, folder / "rows.json"))
     expected = load_bundle(bundle).predict(records)
     np.testing.assert_array_equal(found["mean"], expected.mean)
     np.testing.assert_array_equal(found["total"], expected.total)
@@ -91,6 +103,15 @@ def test_records_need_numpy_and_onnxruntime_only(model):
 def test_frames_need_pandas_besides(model):
     folder, bundle, frame = model
     frame.head(20).to_csv(folder / "rows.csv", index=False)
-    pandas_and_its_own = "pandas dateutil pytz six tzdata pyarrow"
-    found = predict(folder, bundle, folder / "rows.csv", pandas_and_its_own)
+    found = json.loads(run(PREDICT, bundle, folder / "rows.csv", also=PANDAS))
     np.testing.assert_array_equal(found["mean"], load_bundle(bundle).predict(frame.head(20)).mean)
+
+
+def test_the_command_needs_what_reads_tables_and_arguments_besides(model):
+    folder, bundle, frame = model
+    frame.head(20).to_csv(folder / "rows.csv", index=False)
+    written = run(
+        COMMAND, "predict", bundle, "--input", folder / "rows.csv", also=f"{PANDAS} {TYPER} {PYDANTIC}"
+    )
+    found = pd.read_csv(io.StringIO(written))["prediction"]
+    np.testing.assert_allclose(found, load_bundle(bundle).predict(frame.head(20)).mean[:, 0])

@@ -7,14 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import xgboost as xgb
 
+from errors import DeviceMemoryError
 from models import boosting, xgboost
 from models.base import FitContext, Fold, Task
 from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.families import get_family
 from models.lightgbm import SLICE_TREES, LightGBM
 from models.weights import row_weights
-from models.xgboost import XGBoost
+from models.xgboost import XGBoost, _device_memory
 from tests.models.tables import make_fold, make_task
 
 FAMILIES = ("lightgbm", "xgboost")
@@ -162,3 +164,14 @@ def test_a_saved_xgboost_has_no_device(problem_type, device, tmp_path):
     on_device = as_mean(raw, model.meta.task, model.scale)
     unit = np.std(fold.y_val) if problem_type == "regression" else 1.0
     np.testing.assert_allclose(loaded.predict(fold.X_val).mean / unit, on_device / unit, rtol=0, atol=1e-5)
+
+
+def test_a_gpu_that_is_too_small_is_told_from_other_errors():
+    words = "[12:00:00] device_helpers.cu:20: Memory allocation error on worker 0: out of memory\n- Free memory: 1B"
+    with (
+        pytest.raises(DeviceMemoryError, match=r"^Memory allocation error on worker 0: out of memory$"),
+        _device_memory(),
+    ):
+        raise xgb.core.XGBoostError(words)
+    with pytest.raises(xgb.core.XGBoostError, match="Invalid"), _device_memory():
+        raise xgb.core.XGBoostError("Invalid parameter")
