@@ -38,7 +38,9 @@ def main() -> None:
                 answers, y = predict_test(ensemble, dataset, given.threads)
             conformal = ensemble.honesty.conformal
             size = apply_scale(
-                conformal["scale"], answers.mean[:, 0], member_spread(answers.members, conformal["weights"])
+                conformal["scale"],
+                answers.mean[:, 0],
+                conformal["spread_factor"] * member_spread(answers.members, conformal["weights"]),
             )
             error = y - answers.mean[:, 0]
             rmse = float(np.sqrt(np.mean(np.square(error))))

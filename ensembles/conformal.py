@@ -2,7 +2,7 @@
 
 A conformal dict holds what JSON can:
 
-    {"kind": "interval", "n": ..., "scores": [...], "weights": [...], "scale": {...}}
+    {"kind": "interval", "n": ..., "scores": [...], "weights": [...], "scale": {...}, "spread_factor": ...}
     {"kind": "set", "n": ..., "scores": [...], "score": "lac" | "raps", "penalty": ...}
 
 `scores` are n sorted nonconformity scores, or as many of them at even ranks as are kept; so any level can be asked
@@ -39,7 +39,8 @@ def fit_intervals(
     """Learn intervals from out-of-fold predictions of the members.
 
     A row's error is divided by the size of error that the other folds let expect for it, so that no row shapes the
-    interval that it is scored with. The shape is the one with the narrowest intervals at 90 %.
+    interval that it is scored with. The shape is the one with the narrowest intervals at 90 %. Where the deployed
+    members' spread is smaller than out of fold, `spread_factor` makes up for it; see shrinkage.py.
 
     Shape: y (n_samples,); members (n_members, n_samples, 1), their weights (n_members,); folds (n_samples,).
     """
@@ -58,6 +59,7 @@ def fit_intervals(
         **_kept(best_scores),
         "weights": [float(w) for w in weights],
         "scale": fit_scale(best, mean, spread, errors),
+        "spread_factor": 1.0,
     }
 
 
@@ -68,7 +70,8 @@ def interval(mean: np.ndarray, members: np.ndarray, conformal: Conformal, level:
     Raises: PredictionError: too few validated rows for the level. ConfigError: it is not in (0, 1).
     """
     values = mean[:, 0].astype(np.float64)
-    size = apply_scale(conformal["scale"], values, member_spread(members, conformal["weights"]))
+    spread = conformal["spread_factor"] * member_spread(members, conformal["weights"])
+    size = apply_scale(conformal["scale"], values, spread)
     half = quantile(conformal, level) * size
     return np.column_stack([values - half, values + half])
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.schema import ProblemType
 from data.encoder import Encoder
 from data.metrics import METRICS, score_all
 from ensembles.bundle import Bundle
@@ -15,6 +17,11 @@ from ensembles.compare import true_values
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Of withheld rows at the end of a sweep: enough to tell columns apart, few enough for a graph of many trees.
+MOST_ROWS = 2000
+FEWEST_ROWS = 50
+PROBE_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -59,24 +66,78 @@ def permutation_importance(
     Source: Breiman 2001, "Random Forests"; Fisher et al. 2019, model reliance.
     """
     y, X = true_values(bundle, frame), bundle.encode(frame)
-    rng = np.random.default_rng(seed)
-
-    def scores(rows: np.ndarray) -> dict[str, float]:
-        return score_all(y, bundle.predict_encoded(rows).mean, bundle.target.problem_type)
-
-    base, found = scores(X), []
+    scorer = Scorer(lambda rows: bundle.predict_encoded(rows).mean, y, bundle.target.problem_type)
+    rng, base, found = np.random.default_rng(seed), scorer(X), []
     for name, features in column_features(bundle.encoder).items():
         on_column(name)
-        losses = []
-        for _ in range(n_repeats):
-            shuffled = X.copy()
-            shuffled[:, features] = X[rng.permutation(len(X))][:, features]
-            losses.append({k: _loss(k, base[k], v) for k, v in scores(shuffled).items()})
-        values = {k: np.array([loss[k] for loss in losses]) for k in base}
-        mean, spread = ({k: float(fn(v)) for k, v in values.items()} for fn in (np.mean, np.std))
-        found.append(ColumnImportance(name, mean, spread))
+        found.append(_shuffled(scorer, X, (name, features), base, [rng] * n_repeats))
     own = bundle.manifest["metric"]
     return sorted(found, key=lambda one: -one.loss[own])
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores encoded rows by every metric.
+
+    Attributes:
+        predict: Encoded rows -> (n_samples, n_outputs).
+        y: True values of the rows, (n_samples,).
+        problem_type: Which metrics there are.
+    """
+
+    predict: Callable[[np.ndarray], np.ndarray]
+    y: np.ndarray
+    problem_type: ProblemType
+
+    def __call__(self, X: np.ndarray) -> dict[str, float]:
+        """Scores by metric."""
+        return score_all(self.y, self.predict(X), self.problem_type)
+
+
+def importance_in_time(
+    scorer: Scorer, X: np.ndarray, encoder: Encoder, limit_s: float, seed: int = 0
+) -> list[ColumnImportance]:
+    """Shuffle each column once, on as many of the rows as the time allows.
+
+    Args:
+        scorer: Of these rows.
+        X: Encoded rows, (n_samples, n_features).
+        encoder: Says which features each column became.
+        limit_s: Seconds that it may take, about.
+        seed: Chooses the rows, and seeds the shuffling.
+
+    Returns: by column, in the encoder's order; empty where the time is too short for FEWEST_ROWS rows.
+    """
+    groups, n_probe = column_features(encoder), min(len(X), PROBE_ROWS)
+    start = time.monotonic()
+    scorer.predict(X[:n_probe])
+    row_s = (time.monotonic() - start) / n_probe
+    n_rows = min(len(X), MOST_ROWS, int(limit_s / (row_s * (len(groups) + 1))))
+    if n_rows < min(FEWEST_ROWS, len(X)):
+        return []
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(X))[:n_rows]
+    X, scorer = X[chosen], replace(scorer, y=scorer.y[chosen])
+    base = scorer(X)
+    return [_shuffled(scorer, X, group, base, [rng]) for group in groups.items()]
+
+
+def _shuffled(
+    scorer: Scorer,
+    X: np.ndarray,
+    group: tuple[str, list[int]],
+    base: dict[str, float],
+    rngs: Sequence[np.random.Generator],
+) -> ColumnImportance:
+    name, features = group
+    losses = []
+    for rng in rngs:
+        shuffled = X.copy()
+        shuffled[:, features] = X[rng.permutation(len(X))][:, features]
+        losses.append({k: _loss(k, base[k], v) for k, v in scorer(shuffled).items()})
+    values = {k: np.array([loss[k] for loss in losses]) for k in base}
+    mean, spread = ({k: float(fn(v)) for k, v in values.items()} for fn in (np.mean, np.std))
+    return ColumnImportance(name, mean, spread)
 
 
 def column_features(encoder: Encoder) -> dict[str, list[int]]:
