@@ -80,6 +80,15 @@ def test_many_rows_are_scored_in_parts(monkeypatch):
     assert score_interval("roc_auc", y, P) == whole
 
 
+def test_of_very_many_rows_some_stand_for_all(monkeypatch):
+    y, P = table("binary", 20_000)
+    whole = score_interval("log_loss", y, P)
+    monkeypatch.setattr("ensembles.bootstrap.MOST_ROWS", 4_000)
+    low, high = score_interval("log_loss", y, P)
+    assert low < score("log_loss", y, P) < high
+    assert 0.8 < (high - low) / (whole[1] - whole[0]) < 1.25
+
+
 def test_a_pair_is_told_apart_better_than_two_single_scores():
     y, P = table("regression", 400)
     other = P + np.float32(1.5)
