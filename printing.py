@@ -188,7 +188,7 @@ def honesty_lines(scores: dict[str, Any]) -> list[str]:
         lines.append(f"Refitted on all rows: {scores['refitted']['members']} members{reason}")
     if "latency_ms" in scores:
         found, limit = scores["latency_ms"]["estimate"], scores["latency_ms"]["limit"]
-        late = " [yellow](no member is faster)[/yellow]" if found > limit else ""
+        late = " [yellow](over it: nothing faster was found)[/yellow]" if found > limit else ""
         lines.append(f"One row takes about {found:.2g} ms, limit {limit:g} ms{late}")
     return lines
 

@@ -148,7 +148,7 @@ class EnsembleConfig(Section):
         max_members: Different trials that may enter.
         refit: Each member fitted once more on all rows, instead of its fold models; smaller and faster. Members for
             which time is short keep their fold models.
-        max_latency_ms: Most that predicting one row may take, as estimated member by member; null: no limit.
+        max_latency_ms: Most that an encoded row may take in the graph on one thread, as measured here; null: no limit.
         threshold: How classes are decided: null takes the likeliest; f1, balanced_accuracy or accuracy the decision
             with the highest such score out of fold; a matrix of costs, costs[true][predicted] in the order of the
             classes, the one with the lowest expected cost.

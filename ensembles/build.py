@@ -18,7 +18,7 @@ from ensembles.calibration import calibrate
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
-from ensembles.latency import select_within
+from ensembles.latency import estimate_latency, select_within
 from ensembles.member import Member, load_models
 from ensembles.refit import refit_members
 from ensembles.scoring import in_time, score_test
@@ -28,8 +28,6 @@ from ensembles.thresholds import check_goal
 from errors import TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
-
-PROBE_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,8 @@ def build_ensemble(
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
+        if "latency_ms" in notes:
+            notes["latency_ms"]["estimate"] = estimate_latency([m.deployed for m in members], dataset)
     if dataset.problem_type == "regression":
         honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     best = candidates.trials[selection.best]
@@ -155,8 +155,7 @@ def _select(
     limits = Limits(config.max_steps, config.max_members)
     if config.max_latency_ms is None:
         return select(candidates, y, metric, limits), {}
-    probe = (np.asarray(dataset.X[:PROBE_ROWS]), dataset.split)
-    selection, latency = select_within(candidates, y, metric, limits, config.max_latency_ms, probe)
+    selection, latency = select_within(candidates, y, metric, limits, config, dataset)
     return selection, {"latency_ms": {"estimate": latency, "limit": config.max_latency_ms}}
 
 

@@ -99,30 +99,36 @@ def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch, unwritten):
 
 
 def test_a_limit_of_latency_is_kept_to(runs, monkeypatch, unwritten):
-    cost = {"LightGBM": 1.0, "XGBoost": 2.0, "DNN": 4.0}
-    monkeypatch.setattr(
-        latency, "estimate_latency", lambda models, X: sum(cost[type(m).__name__] for m in models)
-    )
+    cost = {"lightgbm": 2.0, "xgboost": 4.0, "dnn": 8.0}
+    monkeypatch.setattr(latency, "estimate_latency", lambda trials, _: sum(cost[t.family] for t in trials))
     free = build(runs["regression"], "rmse")
     assert len(free.members) > 1
     for limit, most in ((100.0, 3), (7.0, 2), (2.0, 1), (0.5, 1)):
         ensemble = build(runs["regression"], "rmse", max_latency_ms=limit)
         estimate = summary(ensemble)["latency_ms"]["estimate"]
-        assert estimate == sum(
-            2 * {"lightgbm": 1, "xgboost": 2, "dnn": 4}[m.trial.family] for m in ensemble.members
-        )
+        assert estimate == sum(cost[m.trial.family] for m in ensemble.members)
         assert estimate <= max(limit, 2.0)
         assert len(ensemble.members) <= most
         assert ensemble.best_single_oof_score == free.best_single_oof_score
     assert ensemble.members[0].trial.family == "lightgbm"
 
 
-def test_latency_is_that_of_all_models(runs):
-    trial = read_trials(runs["binary"] / "trials")[0]
-    models = [trial.load_model(f.fold) for f in trial.folds]
-    X = np.asarray(TabularDataset.load(runs["binary"] / "dataset").X[:8])
-    assert 0 < latency.estimate_latency(models[:1], X) < 1000
-    assert latency.estimate_latency([], X) == 0
+def test_with_refitting_each_member_is_measured_as_one_model(runs, monkeypatch, unwritten):
+    for module in ("latency", "build"):
+        monkeypatch.setattr(
+            f"ensembles.{module}.estimate_latency", lambda trials, _: float(sum(len(t.folds) for t in trials))
+        )
+    for refit, members in ((False, 1), (True, 2)):
+        ensemble = build(runs["regression"], "rmse", refit=refit, max_latency_ms=2.5)
+        assert len(ensemble.members) == members
+        assert summary(ensemble)["latency_ms"]["estimate"] == 2
+
+
+def test_latency_is_measured_in_a_graph(runs):
+    trials = read_trials(runs["binary"] / "trials")
+    dataset = TabularDataset.load(runs["binary"] / "dataset")
+    assert 0 < latency.estimate_latency(trials[:1], dataset) < 1000
+    assert 0 < latency.estimate_latency(trials, dataset) < 1000
 
 
 def test_what_honesty_was_learned_is_stored_and_told(runs):
