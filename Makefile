@@ -53,6 +53,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.draws
 	$(BIN)/python -m benchmarks.boosting
 	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks.selection
+	$(BIN)/python -m benchmarks.calibration
+	$(BIN)/python -m benchmarks.rejection
+	$(BIN)/python -m benchmarks.coverage --no-mapie
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.scale two
 	$(BIN)/python -m benchmarks.recovery --moments 6

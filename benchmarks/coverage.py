@@ -14,9 +14,6 @@ import warnings
 
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
-from mapie.classification import SplitConformalClassifier
-from mapie.conformity_scores import RAPSConformityScore
-from mapie.regression import SplitConformalRegressor
 from sklearn.model_selection import train_test_split
 
 from benchmarks.portfolio import build, find_tables, fitted, parser, predict_test, say
@@ -89,6 +86,8 @@ def _of_sets(method: str, sets: np.ndarray, y: np.ndarray) -> Line:
 
 
 def _mapie_intervals(dataset: TabularDataset, given: argparse.Namespace) -> list[list[Line]]:
+    from mapie.regression import SplitConformalRegressor  # noqa: PLC0415 - not needed with --no-mapie
+
     X, X_cal, y, y_cal = train_test_split(np.asarray(dataset.X), dataset.y, test_size=0.2, random_state=0)
     model = LGBMRegressor(n_estimators=ROUNDS, n_jobs=given.threads, verbose=-1, **TUNED).fit(X, y)
     rows = []
@@ -106,6 +105,9 @@ def _mapie_intervals(dataset: TabularDataset, given: argparse.Namespace) -> list
 
 
 def _mapie_sets(dataset: TabularDataset, given: argparse.Namespace) -> list[list[Line]]:
+    from mapie.classification import SplitConformalClassifier  # noqa: PLC0415 - as above
+    from mapie.conformity_scores import RAPSConformityScore  # noqa: PLC0415
+
     X, X_cal, y, y_cal = train_test_split(
         np.asarray(dataset.X), dataset.y, test_size=0.2, random_state=0, stratify=_strata(dataset.y)
     )

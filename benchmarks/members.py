@@ -24,8 +24,9 @@ def main() -> None:
     """Run every table and print its line."""
     given = parser(__doc__).parse_args()
     say(
-        f"{'table':<20} {'metric':<9} {'out of fold: both':>23} {'test: ensemble':>14} {'single':>10} {'untuned':>10} "
-        f"{'won':>4} {'members':>7} {'trials':>6} {'covered':>8} {'ECE':>7} {'total s':>8}"
+        f"{'table':<20} {'metric':<9} {'out of fold: ens., single':>25} {'test: ensemble':>14} "
+        f"{'single':>10} {'untuned':>10} {'won':>4} {'members':>7} {'trials':>6} {'covered':>8} {'ECE':>7} "
+        f"{'total s':>8}"
     )
     won = []
     for table in find_tables(given):
@@ -64,7 +65,7 @@ def _print(table: Table, result: dict[str, Any]) -> bool:
     ensemble, single, untuned = (test.get(who, {}).get(metric, float("nan")) for who in WHO)
     ahead = ensemble > single if METRICS[metric].mode == "max" else ensemble < single
     say(
-        f"{table.name:<20} {metric:<9} {scores['oof']:>11.5g} {scores['oof_best_single']:>11.5g} {ensemble:>14.5g} "
+        f"{table.name:<20} {metric:<9} {scores['oof']:>12.5g} {scores['oof_best_single']:>12.5g} {ensemble:>14.5g} "
         f"{single:>10.5g} {untuned:>10.5g} {'yes' if ahead else 'no':>4} {len(result['members']):>7} "
         f"{result['n_completed']:>6} {honesty.get('covered', float('nan')):>8.4f} "
         f"{honesty.get('ece', float('nan')):>7.4f} {result['seconds']['total']:>8.1f}"
