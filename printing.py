@@ -152,7 +152,9 @@ def print_result(result: dict[str, Any]) -> None:
         out.print(line, highlight=False)
     _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
-    name = result["model_id"].partition(":")[0]
+    name = result["model_id"]
+    if "production" in result["aliases"]:
+        name = name.partition(":")[0]
     out.print(
         f"Next: tabularay report {Path(result['run']).name}    tabularay predict {name} --input FILE    "
         f"tabularay serve {name}",

@@ -172,13 +172,7 @@ def _members(manifest: Manifest) -> list[str]:
 def _honesty(manifest: Manifest) -> list[str]:
     scores, lines = manifest.get("scores", {}), []
     if report := scores.get("calibration"):
-        kind = (manifest.get("calibration") or {}).get("kind") or "none was needed"
-        change = [
-            f"{label} {number(report[f'{key}_before'])} before, {number(report[f'{key}_after'])} after"
-            for key, label in (("ece", "expected calibration error"), ("log_loss", "log-loss"))
-            if f"{key}_before" in report
-        ]
-        lines.append(f"- calibration: {kind}; out of fold, {'; '.join(change)}")
+        lines.append(_calibration((manifest.get("calibration") or {}).get("kind"), report))
     if threshold := scores.get("threshold"):
         values = (
             f"{number(threshold['before'])} by the likeliest class, {number(threshold['after'])} as decided"
@@ -189,6 +183,16 @@ def _honesty(manifest: Manifest) -> list[str]:
     if manifest.get("problem_type") == "regression" and lines:
         lines.append("- uncertainties are standard deviations in the target's unit")
     return lines
+
+
+def _calibration(kind: str | None, report: Mapping[str, float]) -> str:
+    def figure(key: str) -> str:
+        before = number(report[f"{key}_before"])
+        return f"{before} before, {number(report[f'{key}_after'])} after" if kind else before
+
+    labels = (("ece", "expected calibration error"), ("log_loss", "log-loss"))
+    figures = "; ".join(f"{label} {figure(key)}" for key, label in labels if f"{key}_before" in report)
+    return f"- calibration: {kind or 'none was needed'}; out of fold, {figures}"
 
 
 def _on_test(found: Mapping[str, Any]) -> list[str]:

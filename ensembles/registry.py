@@ -78,9 +78,8 @@ class Registry:
         known = ", ".join(
             f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in self.versions(name)
         )
-        raise ModelNotFoundError(
-            f"'{model_id}': no such version in {self.where}; there is: {known or 'none'}"
-        )
+        lacks = "no such version" if model_id != name else f"no version is {PRODUCTION}"
+        raise ModelNotFoundError(f"'{model_id}': {lacks} in {self.where}; there is: {known or 'none'}")
 
     def register(
         self, name: str, bundle: Path, alias: str | None = PRODUCTION, why: str = ""

@@ -13,7 +13,7 @@ from models.graph import Graph
 LEQ, MEMBER, SUM = 0, 6, 1  # codes of ai.onnx.ml.TreeEnsemble
 # Nodes of one operator. All rows pass one operator before the next, so what it reads should fit the cache; and ONNX
 # Runtime's time to load one grows with the square of its trees.
-PART_NODES = 16_000
+PART_NODES = 8_000
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,14 @@ def test_what_is_missing_gives_no_line(key):
         assert "No rows were withheld, so there is no score" in card
 
 
+def test_what_was_not_calibrated_has_one_figure():
+    card = card_markdown(MANIFEST | {"calibration": None})
+    assert (
+        "calibration: none was needed; out of fold, expected calibration error 0.05000; log-loss 0.35000\n"
+        in card
+    )
+
+
 def test_an_empty_manifest_gives_a_card():
     assert card_markdown({}).startswith("# model\n\n## Use\n")
 

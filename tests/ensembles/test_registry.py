@@ -82,7 +82,7 @@ def test_delete_refuses_what_an_alias_points_at_unless_forced(registry, variants
     assert registry.rollback("churn").version == 1, "what was deleted is passed over"
     registry.promote("churn", 3)
     assert registry.delete("churn", 3, force=True) == ["production"]
-    with pytest.raises(ModelNotFoundError, match="'churn': no such version"):
+    with pytest.raises(ModelNotFoundError, match="'churn': no version is production"):
         registry.resolve("churn")
     again = registry.register("churn", variants[2])
     assert again.version == 4, "a number is never used again"
