@@ -177,7 +177,7 @@ class Replay:
         if not self.complete:
             return float("nan")
         y = self.tape.y[self.tape.folds >= 0]
-        weights = select([t.oof for t in self.complete], y, self.tape.loss).weights
+        weights = select([t.oof for t in self.complete], y, self.tape.metric.name).weights
         test = sum(w * self.complete[i].test for i, w in weights.items())
         return self.tape.loss(self.tape.y_test, test)
 
