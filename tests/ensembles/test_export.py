@@ -78,6 +78,7 @@ def test_all_that_is_known_is_kept(dataset, members, tmp_path):
         "golden.json",
         "conformal.json",
         "background.npy",
+        "card.md",
     }
 
 
