@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import Field
 
 from models.base import FitContext, Fold, History, Model, Prediction, Task
+from models.boosting import TargetScale
+from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, load_arrays, load_meta, save_arrays, save_meta
+
+if TYPE_CHECKING:
+    from models.graph import Graph
 
 
 class SleeperParams(Params):
@@ -49,6 +55,21 @@ class Sleeper(Model):
     def predict(self, X: np.ndarray, n_threads: int = 1) -> Prediction:
         """See Model.predict."""
         return Prediction(np.tile(self.P, (len(X), 1)))
+
+    @classmethod
+    def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:
+        """See Model.export."""
+        from models.graph import FLOAT  # noqa: PLC0415 - fitting needs no onnx
+
+        missing = graph.add("IsNaN", graph.add("Gather", graph.X, graph.ints(0), axis=1))
+        nothing = graph.add("Mul", graph.add("Cast", missing, to=FLOAT), 0.0)
+        answers = []
+        for model in models:
+            P = model.P[None]
+            if model.meta.task.is_regression:
+                P = (P - units.center) / units.spread
+            answers.append(graph.add("Unsqueeze", graph.add("Add", nothing, P), graph.ints(2)))
+        return Exported(answers=graph.add("Concat", *answers, axis=2), n_answers=len(models))
 
     def save(self, folder: Path) -> None:
         """See Model.save."""
