@@ -106,7 +106,7 @@ class SearchConfig(Section):
     time_budget_s: float | None = Field(None, gt=0)
     num_trials: int | None = Field(None, gt=0)
     sampler: Literal["tpe", "random", "gp", "cmaes"] = "tpe"
-    choice: Literal["gain", "time", "turns"] = "time"
+    choice: Literal["gain", "time", "turns"] = "gain"
     scheduler: Literal["race", "median", "none"] = "race"
     reduction_factor: float = Field(3.0, gt=1.0)
     warm_start: str | None = None
