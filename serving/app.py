@@ -22,7 +22,7 @@ from configs.sources import source_scheme
 from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
-from serving.models import LoadedModels
+from serving.live import LiveModels
 
 
 @serve.deployment
@@ -32,12 +32,11 @@ class Endpoint:
 
     def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
         self.config = ServingConfig(**config)
-        n_threads = max(1, int(self.config.cpus_per_replica))
-        self.models = LoadedModels(registry, model, n_threads)
-        self.models.get()
+        self.models = LiveModels(registry, model, self.config)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        """The HTTP side; Ray Serve calls this once the model is loaded."""
+        """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
+        self.models.start()
         return build_api(self.models, self.config)
 
 

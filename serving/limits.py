@@ -11,11 +11,20 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from errors import BundleError, DataError, ModelNotFoundError, TabularayError
+from errors import (
+    BundleError,
+    ConfigError,
+    DataError,
+    ModelNotFoundError,
+    TabularayError,
+    VersionRefusedError,
+)
 from serving.schema import Problem
 
 STATUS = {
     ModelNotFoundError: HTTPStatus.NOT_FOUND,
+    ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    VersionRefusedError: HTTPStatus.CONFLICT,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
     BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
