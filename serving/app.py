@@ -22,6 +22,7 @@ from configs.sources import source_scheme
 from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
+from serving.board import SharedCounts
 from serving.live import LiveModels
 
 
@@ -32,7 +33,7 @@ class Endpoint:
 
     def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
         self.config = ServingConfig(**config)
-        self.models = LiveModels(registry, model, self.config)
+        self.models = LiveModels(registry, model, self.config, add_up=SharedCounts())
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
