@@ -65,6 +65,8 @@ async def one_fault(served: Served, fault: str, body: bytes, given: argparse.Nam
     )
     await asyncio.sleep(BEFORE_S)
     before = pids(served, fault)
+    if not before:
+        raise RuntimeError(f"no {fault} below process {served.process.pid}")
     os.kill(before[0], signal.SIGKILL)
     killed_at = perf_counter() - began
     is_whole = {"replica": replica_is_back, "proxy": proxy_is_back, "controller": controller_is_back}[fault]
