@@ -1,52 +1,60 @@
-"""The HTTP side of the endpoint: its routes, and what they refuse."""
+"""The HTTP side of the endpoint: its routes, and what answers their errors."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from configs.schema import ServingConfig
-from ensembles.answers import answer_rows
 from ensembles.versions import version_row
-from errors import DataError
-from serving.limits import BodyLimit, add_error_answers
+from errors import TabularayError
+from serving.access import Access, require
+from serving.bodies import BodyLimit
+from serving.exchange import KEY, Front
 from serving.models import LoadedModels
-from serving.schema import Health, ModelList, PredictRequest, PredictResponse, Problem
+from serving.monitoring import CONTENT_TYPE, Metrics
+from serving.openapi import document
+from serving.predict import PATH, Predict
+from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.requestlog import RequestLog
+from serving.schema import Health, ModelList
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "No such model."},
-    413: {"model": Problem, "description": "The body is too large."},
-    422: {"model": Problem, "description": "What is wrong with the request, and where."},
-}
+SHOWN_ERRORS = 5
 
 
-def build_api(models: LoadedModels, config: ServingConfig) -> FastAPI:
-    """Build the application.
+def build_app(
+    models: LoadedModels, access: Access, config: ServingConfig, metrics: Metrics, log: RequestLog
+) -> Front:
+    """Build the whole application.
 
     Args:
         models: The models it answers with.
+        access: Who may ask.
         config: Its limits.
+        metrics: Where requests are counted.
+        log: Where they are noted.
     """
     api = FastAPI(title="tabularay", description=DESCRIPTION, version="0.1.0")
-    api.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
-    add_error_answers(api)
+    api.state.access = access
+    _answer_errors(api)
+    _add_routes(api, models, metrics)
+    predict = Predict(models, access, config)
+    api.router.routes.append(Route(PATH, predict, methods=["POST"]))
+    api.openapi = lambda: document(api, models.pick().bundle)
+    limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s)
+    return Front({PATH: predict}, limited, metrics, log)
 
-    @api.post("/api/ml/predict", responses=REFUSALS)
-    async def predict(request: PredictRequest) -> PredictResponse:
-        """Predict rows. Every answer names the model version that gave it."""
-        rows = request.data.rows()
-        if len(rows) > config.max_rows:
-            raise DataError(f"data: {len(rows)} rows; at most {config.max_rows} in one request")
-        model_id, bundle = models.get(request.model_id)
-        answers = answer_rows(bundle, bundle.predict(rows))
-        return PredictResponse.model_validate(
-            {"predictions": [{"model_id": model_id, **answer} for answer in answers]}
-        )
 
-    @api.get("/api/ml/models")
-    async def list_models() -> ModelList:
+def _add_routes(api: FastAPI, models: LoadedModels, metrics: Metrics) -> None:
+    @api.get("/api/ml/models", dependencies=[Depends(require("predict"))])
+    def list_models() -> ModelList:
         """Every registered version, with the features it takes."""
         registry = models.registry
         versions = [v for name in registry.names() for v in registry.versions(name)]
@@ -55,7 +63,53 @@ def build_api(models: LoadedModels, config: ServingConfig) -> FastAPI:
 
     @api.get("/api/ml/health")
     async def health() -> Health:
-        """That the endpoint is up, and which version it serves by default."""
-        return Health(status="ok", model_id=models.resolve().model_id)
+        """That the endpoint is ready, and which version it serves by default."""
+        return Health(status="ok", model_id=models.pick().model_id)
 
-    return api
+    @api.get("/api/ml/health/live")
+    async def live() -> Response:
+        """That the process answers at all."""
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    @api.get("/metrics", dependencies=[Depends(require("predict"))])
+    def show_metrics() -> Response:
+        """Metrics of this machine's replicas, for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _answer_errors(api: FastAPI) -> None:
+    """Problem documents for what FastAPI finds wrong itself."""
+
+    def problem(request: Request, status: HTTPStatus, detail: str, code: str) -> Response:
+        exchange = request.scope[KEY]
+        exchange.code = code
+        body = problem_body(status, detail, code, exchange.request_id)
+        return Response(body, status, media_type=MEDIA_TYPE)
+
+    @api.exception_handler(TabularayError)
+    async def _deliberate(request: Request, error: TabularayError) -> Response:
+        request.scope[KEY].code = code_of(error)
+        status, body, headers = describe(error, request.scope[KEY].request_id)
+        return Response(body, status, headers, MEDIA_TYPE)
+
+    @api.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        detail = explain_validation(list(error.errors()))
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, "data_error")
+
+    @api.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        answer = problem(request, status, str(error.detail), status.name.lower())
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def explain_validation(errors: list[dict[str, Any]]) -> str:
+    """What is wrong with a request, and where, in one line."""
+    lines = []
+    for error in errors[:SHOWN_ERRORS]:
+        where = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
+        lines.append(f"{where}: {error['msg']}")
+    more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
+    return "; ".join(lines) + more
