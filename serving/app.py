@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from serving.access import Access, check_open_door, read_tokens
 from serving.haproxy import use_haproxy
 
 APP = "tabularay"
+SHORT = Path("/tmp")  # noqa: S108 - see where it is used
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -54,8 +54,8 @@ def serve_forever(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    # There will be sockets in it, whose paths the kernel wants short.
-    folder = Path(tempfile.mkdtemp(prefix="tabularay-", dir="/tmp" if sys.platform == "linux" else None))
+    # There will be sockets in it, whose paths the kernel wants short; mkdtemp makes it ours alone.
+    folder = Path(tempfile.mkdtemp(prefix="tabularay-", dir=SHORT if SHORT.is_dir() else None))
     try:
         use_haproxy(config, folder)
         absolute = registry if source_scheme(registry) else str(Path(registry).resolve())
@@ -108,8 +108,11 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
 def _stop() -> None:
     import ray  # noqa: PLC0415 - not before its settings
     from ray import serve  # noqa: PLC0415
+    from ray._private.ray_logging import global_worker_stdstream_dispatcher  # noqa: PLC0415
 
     if ray.is_initialized():
+        # Ray would print that the controller ended while it was asked to end.
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
         serve.shutdown()
         ray.shutdown()
 

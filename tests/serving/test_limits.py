@@ -98,7 +98,7 @@ def test_tokens_come_from_the_environment_too(monkeypatch):
     assert access.check(b"Bearer " + b"y" * 20, "admin") == "b"
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])  # noqa: S104
 def test_other_addresses_need_a_token(host, tokens):
     with pytest.raises(ConfigError, match=r"serving.tokens=FILE"):
         check_open_door(host, Access())
