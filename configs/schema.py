@@ -178,6 +178,12 @@ class ServingConfig(Section):
         tls_cert: Certificate in PEM; with tls_key, HTTPS is served.
         tls_key: Its private key.
         request_log: File with a line of JSON per request; null: none.
+        poll_s: How often the registry is asked whether another version is to be served, in seconds.
+        canary_share: Share in [0, 1] of the requests that name no model which the version with the alias `candidate`
+            answers, unless another rollout was started over HTTP; 0: none.
+        canary_requests: Compared requests before a version on trial can pass.
+        canary_latency_ratio: A version on trial is withdrawn above this many times the served version's latency.
+        canary_promote: Whether a version that passes is promoted.
     """
 
     host: str = "127.0.0.1"
@@ -193,6 +199,11 @@ class ServingConfig(Section):
     tls_cert: str | None = None
     tls_key: str | None = None
     request_log: str | None = "requests.jsonl"
+    poll_s: float = Field(1.0, gt=0)
+    canary_share: float = Field(0.0, ge=0.0, le=1.0)
+    canary_requests: int = Field(1000, ge=1)
+    canary_latency_ratio: float = Field(2.0, gt=0.0)
+    canary_promote: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> ServingConfig:

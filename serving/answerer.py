@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -47,7 +46,7 @@ class Answerer:
     """
 
     def __init__(self, bundle: Bundle, executor: ThreadPoolExecutor, max_waiting_rows: int) -> None:
-        self._predict: Callable[[np.ndarray], EnsemblePrediction] = bundle.predict_encoded
+        self._bundle = bundle
         self._executor = executor
         self.max_waiting_rows = max_waiting_rows
         self.waiting_rows = 0
@@ -61,13 +60,13 @@ class Answerer:
         times = []
         for _ in range(WARM_UP):
             start = time.perf_counter()
-            self._predict(x)
+            self._bundle.predict_encoded(x)
             times.append(time.perf_counter() - start)
         return min(times)
 
     def predict_now(self, X: np.ndarray) -> EnsemblePrediction | None:
         """The answer, where it takes no longer than handing the rows to the thread; else None."""
-        return self._predict(X) if self.is_inline and len(X) == 1 else None
+        return self._bundle.predict_encoded(X) if self.is_inline and len(X) == 1 else None
 
     async def predict(self, X: np.ndarray) -> EnsemblePrediction:
         """Predict encoded rows, together with what else waits.
@@ -126,7 +125,7 @@ class Answerer:
 
     def _timed(self, X: np.ndarray) -> tuple[EnsemblePrediction, float]:
         start = time.perf_counter()
-        return self._predict(X), (time.perf_counter() - start) / len(X)
+        return self._bundle.predict_encoded(X), (time.perf_counter() - start) / len(X)
 
     def _answered(self, taken: list[tuple[_Asked, int, int]], done: asyncio.Future) -> None:
         self._busy = False

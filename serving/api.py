@@ -12,25 +12,25 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from configs.schema import ServingConfig
-from ensembles.versions import version_row
 from errors import TabularayError
 from serving.access import Access, require
 from serving.bodies import BodyLimit
 from serving.exchange import KEY, Front
-from serving.models import LoadedModels
+from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
 from serving.openapi import document
 from serving.predict import PATH, Predict
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
 from serving.requestlog import RequestLog
-from serving.schema import Health, ModelList
+from serving.routes_models import models_routes
+from serving.schema import Health
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
 SHOWN_ERRORS = 5
 
 
 def build_app(
-    models: LoadedModels, access: Access, config: ServingConfig, metrics: Metrics, log: RequestLog
+    models: LiveModels, access: Access, config: ServingConfig, metrics: Metrics, log: RequestLog
 ) -> Front:
     """Build the whole application.
 
@@ -45,26 +45,20 @@ def build_app(
     api.state.access = access
     _answer_errors(api)
     _add_routes(api, models, metrics)
+    api.include_router(models_routes(models, config))
     predict = Predict(models, access, config)
     api.router.routes.append(Route(PATH, predict, methods=["POST"]))
-    api.openapi = lambda: document(api, models.pick().bundle)
+    api.openapi = lambda: document(api, models.served.bundle)
     limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s)
     return Front({PATH: predict}, limited, metrics, log)
 
 
-def _add_routes(api: FastAPI, models: LoadedModels, metrics: Metrics) -> None:
-    @api.get("/api/ml/models", dependencies=[Depends(require("predict"))])
-    def list_models() -> ModelList:
-        """Every registered version, with the features it takes."""
-        registry = models.registry
-        versions = [v for name in registry.names() for v in registry.versions(name)]
-        rows = [version_row(v) | {"features": v.manifest()["features"]} for v in versions]
-        return ModelList.model_validate({"models": rows})
-
+def _add_routes(api: FastAPI, models: LiveModels, metrics: Metrics) -> None:
     @api.get("/api/ml/health")
     async def health() -> Health:
         """That the endpoint is ready, and which version it serves by default."""
-        return Health(status="ok", model_id=models.pick().model_id)
+        status = models.status()
+        return Health(status="ok", model_id=status["model_id"], last_failure=status["last_failure"])
 
     @api.get("/api/ml/health/live")
     async def live() -> Response:

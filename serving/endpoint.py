@@ -15,7 +15,8 @@ from serving.answerer import Answerer
 from serving.api import build_app
 from serving.exchange import Front
 from serving.ingress import shortcut
-from serving.models import Loaded, LoadedModels
+from serving.live import LiveModels
+from serving.loading import Loaded
 from serving.monitoring import Metrics
 from serving.predict import PATH
 from serving.requestlog import RequestLog
@@ -40,8 +41,7 @@ class Endpoint:
         self.config = ServingConfig(**config)
         self.access = Access(tokens)
         self.batches = ThreadPoolExecutor(1, "batches")
-        n_threads = max(1, int(self.config.cpus_per_replica))
-        self.models = LoadedModels(registry, model, n_threads, self._prepare)
+        self.models = LiveModels(registry, model, self.config, self._prepare)
         log = self.config.request_log
         self.front = build_app(
             self.models,
@@ -56,11 +56,16 @@ class Endpoint:
         gc.freeze()
 
     def __serve_build_asgi_app__(self) -> Front:
-        """The HTTP side; Ray Serve calls this once the model is loaded."""
+        """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
+        self.models.start()
         return self.front
 
     def _prepare(self, loaded: Loaded) -> None:
         loaded.answerer = Answerer(loaded.bundle, self.batches, self.config.max_waiting_rows)
 
     def _state(self) -> dict[str, Any]:
-        return {**self.models.status(), "waiting_rows": self.models.pick().answerer.waiting_rows}
+        state = {"production": self.models.served.model_id, "failures": self.models.n_failures}
+        state["waiting_rows"] = self.models.served.answerer.waiting_rows
+        if self.models.trial is not None:
+            state[self.models.trial.rollout.plan.mode] = self.models.trial.model_id
+        return state

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from ensembles.bundle import Bundle
 from serving.predict import PATH
-from serving.problems import MEDIA_TYPE, Problem
+from serving.problems import MEDIA_TYPE
 from serving.replies import ClassAnswer, ValueAnswer
 from serving.requests import ARROW, PredictRequest, Rows
+from serving.schema import Problem
 
 ONE_OF = {"minProperties": 1, "maxProperties": 1}
 REFUSALS = {
@@ -52,14 +53,16 @@ def document(api: FastAPI, bundle: Bundle) -> dict[str, Any]:
         bundle: The model that is served.
     """
     found = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
-    types = [PredictRequest, ClassPredictions, ValuePredictions, Problem]
+    types = [PredictRequest, ClassPredictions, ValuePredictions]
     refs, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     for schema in components.values():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])
     components[Rows.__name__] |= ONE_OF
+    components[Problem.__name__] = Problem.model_json_schema()
+    request, classes, values = refs
+    problem = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     found.setdefault("components", {}).setdefault("schemas", {}).update(components)
-    request, classes, values, problem = refs
     found["paths"][PATH] = {"post": _operation(bundle, request, [classes, values], problem)}
     if api.state.access.tokens:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

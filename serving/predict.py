@@ -10,17 +10,20 @@ import numpy as np
 from starlette.types import Receive, Scope, Send
 
 from configs.schema import ServingConfig
-from errors import DataError
+from errors import DataError, TabularayError
 from serving.access import Access
 from serving.bodies import read_body, slow
 from serving.exchange import KEY, Exchange, answer
-from serving.models import Loaded, LoadedModels
+from serving.live import LiveModels
+from serving.loading import Loaded
 from serving.refusals import AnswerTimeoutError, OverloadedError, UnsupportedMediaTypeError
 from serving.replies import add_explanation, answers_of, arrow_body, json_body
 from serving.requests import ARROW, PLAIN, Options, Order, read_arrow, read_json, read_options
 
 PATH = "/api/ml/predict"
 JSON = "application/json"
+# Requests with equal keys get the same version while another is on trial.
+TRAFFIC_KEY = b"x-traffic-key"
 MOST_EXPLAINED = 100
 MOST_EXPLAINING = 4
 # From here on JSON of so many rows is written in a thread, as others would wait for it.
@@ -36,7 +39,7 @@ class Predict:
         config: Limits.
     """
 
-    def __init__(self, models: LoadedModels, access: Access, config: ServingConfig) -> None:
+    def __init__(self, models: LiveModels, access: Access, config: ServingConfig) -> None:
         self.models, self.access, self.config = models, access, config
         self.max_bytes = int(config.max_body_mb * 1e6)
         self._explaining = 0
@@ -48,25 +51,15 @@ class Predict:
         Raises: TabularayError: what is wrong with it; problems.STATUS says what that is in HTTP.
         """
         exchange: Exchange = scope[KEY]
-        content_type = accept = length = b""
-        authorization = None
-        for name, value in scope["headers"]:
-            if name == b"content-type":
-                content_type = value
-            elif name == b"content-length":
-                length = value
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"accept":
-                accept = value
-        exchange.principal = self.access.check(authorization, "predict")
+        headers = dict(scope["headers"])
+        exchange.principal = self.access.check(headers.get(b"authorization"), "predict")
         body: bytes | None = None
         try:
             async with asyncio.timeout(self.config.request_timeout_s):
-                body = await read_body(receive, self.max_bytes, length)
-                order = self._read(content_type, body, scope["query_string"])
-                answers = await self._answer(order, exchange)
-                as_arrow = ARROW.encode() in accept
+                body = await read_body(receive, self.max_bytes, headers.get(b"content-length", b""))
+                order = self._read(headers.get(b"content-type", b""), body, scope["query_string"])
+                answers = await self._answer(order, exchange, headers.get(TRAFFIC_KEY))
+                as_arrow = ARROW.encode() in headers.get(b"accept", b"")
                 write = arrow_body if as_arrow else json_body
                 if len(answers) > ROWS_IN_THREAD:
                     reply = await asyncio.get_running_loop().run_in_executor(None, write, answers)
@@ -99,8 +92,23 @@ class Predict:
             order.model_id = model_id
         return order
 
-    async def _answer(self, order: Order, exchange: Exchange) -> list[dict[str, Any]]:
-        loaded = self.models.pick() if order.model_id is None else await self._named(order.model_id)
+    async def _answer(self, order: Order, exchange: Exchange, key: bytes | None) -> list[dict[str, Any]]:
+        if order.model_id is not None:
+            return await self._answer_with(await self._named(order.model_id), order, exchange)
+        loaded = self.models.pick(None if key is None else key.decode("latin-1"))
+        if loaded is self.models.served:
+            return await self._answer_with(loaded, order, exchange)
+        try:
+            return await self._answer_with(loaded, order, exchange)
+        except OverloadedError:
+            raise
+        except TabularayError as error:
+            # Where the rows are at fault, the served version refuses them too.
+            answers = await self._answer_with(self.models.served, order, exchange)
+            self.models.failed(loaded, error)
+            return answers
+
+    async def _answer_with(self, loaded: Loaded, order: Order, exchange: Exchange) -> list[dict[str, Any]]:
         exchange.model_id = loaded.model_id
         bundle, options = loaded.bundle, order.options
         if len(order.rows) > ROWS_IN_THREAD:
@@ -111,7 +119,7 @@ class Predict:
         if prediction is None:
             prediction = await loaded.answerer.predict(X)
         exchange.rows = len(X)
-        self.models.observe(loaded, X, prediction.mean)
+        self.models.observe(loaded, X, prediction.mean, order.rows)
         answers = answers_of(bundle, loaded.model_id, prediction, options)
         if options.explain:
             await self._explain(loaded, X, answers, options)

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
 
 from errors import (
     BundleError,
@@ -18,6 +17,7 @@ from errors import (
     ServingError,
     TabularayError,
     TrainingError,
+    VersionRefusedError,
 )
 from serving.refusals import (
     AnswerTimeoutError,
@@ -39,6 +39,7 @@ STATUS: dict[type[TabularayError], HTTPStatus] = {
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
     AnswerTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
     ModelNotFoundError: HTTPStatus.NOT_FOUND,
+    VersionRefusedError: HTTPStatus.CONFLICT,
     ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
     BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -47,26 +48,6 @@ STATUS: dict[type[TabularayError], HTTPStatus] = {
     ServingError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 ROOM = 2000
-
-
-class Problem(Struct, omit_defaults=True):
-    """An error.
-
-    Attributes:
-        title: The status in words.
-        status: HTTP status.
-        detail: What, the value got, what was allowed, and where.
-        code: Which error; never changes its meaning.
-        type: As RFC 9457 has it; about:blank: the title says it.
-        request_id: The request, as the log names it.
-    """
-
-    title: str
-    status: int
-    detail: str
-    code: str
-    type: str = "about:blank"
-    request_id: str | UnsetType = UNSET
 
 
 def status_of(error: TabularayError) -> HTTPStatus:
@@ -83,10 +64,11 @@ def code_of(error: TabularayError) -> str:
 
 def problem_body(status: HTTPStatus, detail: str, code: str, request_id: str | None = None) -> bytes:
     """The document, as JSON."""
-    problem = Problem(status.phrase, status, detail[:ROOM], code)
+    document = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail[:ROOM]}
+    document["code"] = code
     if request_id is not None:
-        problem.request_id = request_id
-    return msgspec.json.encode(msgspec.to_builtins(problem) | {"type": problem.type})
+        document["request_id"] = request_id
+    return msgspec.json.encode(document)
 
 
 def problem_headers(error: Exception) -> dict[str, str]:

@@ -113,14 +113,14 @@ def test_this_machine_needs_none(host):
 def test_what_waits_is_bounded_and_who_comes_later_hears_when(binary_job, tmp_path, record):
     """A model that takes its time: forty requests at once, of which ten rows may wait."""
     front = serve_job(binary_job, tmp_path, ServingConfig(max_waiting_rows=10), inline_s=0)
-    answerer = front.fast[PATH].models.pick().answerer
-    predict, first = answerer._predict, threading.Event()
+    loaded = front.fast[PATH].models.served
+    answerer, predict, first = loaded.answerer, loaded.bundle.predict_encoded, threading.Event()
 
     def slow(X):
         first.wait(5)
         return predict(X)
 
-    answerer._predict = slow
+    loaded.bundle.predict_encoded = slow
 
     async def ask():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://t") as client:
@@ -148,14 +148,14 @@ def test_what_waits_is_bounded_and_who_comes_later_hears_when(binary_job, tmp_pa
 
 def test_a_request_has_its_time(binary_job, tmp_path, record):
     front = serve_job(binary_job, tmp_path, ServingConfig(request_timeout_s=0.2), inline_s=0)
-    answerer = front.fast[PATH].models.pick().answerer
-    predict = answerer._predict
+    loaded = front.fast[PATH].models.served
+    predict = loaded.bundle.predict_encoded
 
     def slow(X):
         time.sleep(0.5)
         return predict(X)
 
-    answerer._predict = slow
+    loaded.bundle.predict_encoded = slow
     with TestClient(front) as client:
         answer = client.post(PATH, json={"data": {"records": [record]}})
     assert answer.status_code == 504
