@@ -96,7 +96,17 @@ def _answer_errors(api: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         answer = problem(request, status, str(error.detail), status.name.lower())
         answer.headers.update(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["allow"] = _allowed(api, request.url.path)
         return answer
+
+
+def _allowed(api: FastAPI, path: str) -> str:
+    """Methods of a path; Starlette names those of its first route only."""
+    routes = [
+        route for route in api.routes if getattr(route, "path_regex", None) and route.path_regex.match(path)
+    ]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def explain_validation(errors: list[dict[str, Any]]) -> str:

@@ -63,11 +63,25 @@ def document(api: FastAPI, bundle: Bundle) -> dict[str, Any]:
     request, classes, values = refs
     problem = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     found.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    _describe_refusals(found, problem)
     found["paths"][PATH] = {"post": _operation(bundle, request, [classes, values], problem)}
     if api.state.access.tokens:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]
     return found
+
+
+def _describe_refusals(found: dict[str, Any], problem: dict[str, Any]) -> None:
+    """Every route answers what it refuses with a problem document, whatever the status."""
+    content = {MEDIA_TYPE: {"schema": problem}}
+    for operation in (o for path in found["paths"].values() for o in path.values()):
+        responses = operation["responses"]
+        for status, response in responses.items():
+            if status[0] in "45":
+                response["content"] = content
+        responses["default"] = {"description": "Refused, or an error of the server.", "content": content}
+    for unused in ("HTTPValidationError", "ValidationError"):
+        found["components"]["schemas"].pop(unused, None)
 
 
 def _operation(
@@ -101,6 +115,10 @@ def _operation(
                 "content": {"application/json": {"schema": {"anyOf": replies}}, ARROW: binary},
             },
             **refusals,
+            "default": {
+                "description": "An error of the server.",
+                "content": {MEDIA_TYPE: {"schema": problem}},
+            },
         },
     }
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from errors import DataError
 
 ARROW = "application/vnd.apache.arrow.stream"
 INFINITE = float("inf")
 Cell = bool | int | float | str | None
+
+# For the API's document; that there are rows is checked with a better message below.
+SOME_ITEMS = Meta(extra_json_schema={"minItems": 1})
+SOME_NAMES = Meta(extra_json_schema={"minProperties": 1})
 
 
 class Rows(Struct, forbid_unknown_fields=True):
@@ -26,9 +30,9 @@ class Rows(Struct, forbid_unknown_fields=True):
         features: One row's values, or several rows', in the order of the model's columns.
     """
 
-    records: list[dict[str, Cell]] | UnsetType = UNSET
-    columns: dict[str, list[Cell]] | UnsetType = UNSET
-    features: list[Cell | list[Cell]] | UnsetType = UNSET
+    records: Annotated[list[dict[str, Cell]], SOME_ITEMS] | UnsetType = UNSET
+    columns: Annotated[dict[str, list[Cell]], SOME_NAMES] | UnsetType = UNSET
+    features: Annotated[list[Cell | list[Cell]], SOME_ITEMS] | UnsetType = UNSET
 
 
 class PredictRequest(Struct, forbid_unknown_fields=True):
