@@ -116,7 +116,8 @@ def replica_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
 
 def proxy_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
     """A new connection is answered, and the proxy is one that Ray started anew."""
-    return is_well(served.url) and bool(set(pids(served, "proxy")) - set(before))
+    now = served.find(PROXIES["haproxy"]) or served.find(PROXIES["python"])
+    return is_well(served.url) and bool(set(now) - set(before))
 
 
 def controller_is_back(served: Served, before: list[int], n_replicas: int) -> bool:

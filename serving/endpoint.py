@@ -13,6 +13,7 @@ from configs.schema import ServingConfig
 from serving.access import Access, Token
 from serving.answerer import Answerer
 from serving.api import build_app
+from serving.board import SharedCounts
 from serving.exchange import Front
 from serving.ingress import shortcut
 from serving.live import LiveModels
@@ -41,7 +42,7 @@ class Endpoint:
         self.config = ServingConfig(**config)
         self.access = Access(tokens)
         self.batches = ThreadPoolExecutor(1, "batches")
-        self.models = LiveModels(registry, model, self.config, self._prepare)
+        self.models = LiveModels(registry, model, self.config, self._prepare, SharedCounts())
         log = self.config.request_log
         self.front = build_app(
             self.models,

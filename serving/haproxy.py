@@ -24,6 +24,7 @@ sed -i \\
     -e '/^ *log 127.0.0.1:514 /d' \\
     -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
     "$config"
+{python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
 exec {binary} "$@"
 """
 
@@ -47,8 +48,15 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
     metrics, stats, fallback, grpc = _free_ports(4)
     wrapper = folder / "haproxy"
     seconds = max(1, round(config.request_timeout_s))
-    binary = shlex.quote(get_haproxy_binary())
-    wrapper.write_text(WRAPPER.format(metrics=metrics, stats=stats, seconds=seconds, binary=binary), "utf-8")
+    script = WRAPPER.format(
+        metrics=metrics,
+        stats=stats,
+        seconds=seconds,
+        binary=shlex.quote(get_haproxy_binary()),
+        python=shlex.quote(sys.executable),
+        standin=shlex.quote(str(Path(__file__).with_name("standin.py"))),
+    )
+    wrapper.write_text(script, "utf-8")
     wrapper.chmod(0o700)
     os.environ |= {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -69,6 +77,8 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(seconds),
         # A prediction asked twice is the same prediction.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
+        # The stand-in listens on the port while Ray starts the next HAProxy.
+        "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
     }
     return True
