@@ -57,3 +57,9 @@ class ServingError(TabularayError):
     """The endpoint could not start or be reached."""
 
     exit_code = 8
+
+
+class TaskNotFoundError(TabularayError):
+    """The service has no training task of that name."""
+
+    exit_code = 9
