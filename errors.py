@@ -63,3 +63,9 @@ class TaskNotFoundError(TabularayError):
     """The service has no training task of that name."""
 
     exit_code = 9
+
+
+class ConflictError(TabularayError):
+    """What is asked cannot be done in the state that things are in."""
+
+    exit_code = 10

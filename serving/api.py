@@ -12,7 +12,9 @@ from ensembles.versions import version_row
 from errors import DataError
 from serving.limits import BodyLimit, add_error_answers
 from serving.models import LoadedModels
+from serving.routes_training import training_routes
 from serving.schema import Health, ModelList, PredictRequest, PredictResponse, Problem
+from serving.training import TrainingService
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -22,16 +24,18 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build_api(models: LoadedModels, config: ServingConfig) -> FastAPI:
+def build_api(models: LoadedModels, config: ServingConfig, registry: str) -> FastAPI:
     """Build the application.
 
     Args:
         models: The models it answers with.
         config: Its limits.
+        registry: Where models are registered.
     """
     api = FastAPI(title="tabularay", description=DESCRIPTION, version="0.1.0")
     api.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
     add_error_answers(api)
+    api.include_router(training_routes(TrainingService(config, registry), config))
 
     @api.post("/api/ml/predict", responses=REFUSALS)
     async def predict(request: PredictRequest) -> PredictResponse:

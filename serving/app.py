@@ -23,6 +23,7 @@ from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
 from serving.models import LoadedModels
+from serving.trainers import check_training, trainers
 
 
 @serve.deployment
@@ -32,13 +33,14 @@ class Endpoint:
 
     def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
         self.config = ServingConfig(**config)
+        self.registry = registry
         n_threads = max(1, int(self.config.cpus_per_replica))
         self.models = LoadedModels(registry, model, n_threads)
         self.models.get()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The HTTP side; Ray Serve calls this once the model is loaded."""
-        return build_api(self.models, self.config)
+        return build_api(self.models, self.config, self.registry)
 
 
 def serve_forever(
@@ -57,6 +59,7 @@ def serve_forever(
     """
     version = Registry(registry).resolve(model)
     version.manifest()
+    check_training(config)
     _check_port(config.host, config.port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,7 +67,8 @@ def serve_forever(
     try:
         _deploy(model, registry if source_scheme(registry) else str(Path(registry).resolve()), config)
         on_ready(f"http://{config.host}:{config.port}", version.model_id)
-        stop.wait()
+        with trainers(config):
+            stop.wait()
     finally:
         if ray.is_initialized():
             serve.shutdown()

@@ -11,11 +11,26 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from errors import BundleError, DataError, ModelNotFoundError, TabularayError
+from errors import (
+    BundleError,
+    ConfigError,
+    ConflictError,
+    DataError,
+    ModelNotFoundError,
+    TabularayError,
+    TaskNotFoundError,
+)
+from serving.refusals import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from serving.schema import Problem
 
 STATUS = {
     ModelNotFoundError: HTTPStatus.NOT_FOUND,
+    TaskNotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
     BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -21,7 +21,6 @@ log = logging.getLogger("tabularay.trainer")
 
 # So often may a task's process be killed before it counts as the task's own fault.
 MAX_DEATHS = 3
-RESUMED = ("cluster=running", "cluster.address=auto")
 ERROR_LINE = re.compile(r"^(\w+Error): (.*)", re.MULTILINE | re.DOTALL)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LOG_TAIL = 20_000
@@ -88,9 +87,7 @@ class Supervisor:
     def _send(self, task: Task, state: TaskState) -> None:
         request = task.request()
         run = self._resumable(state)
-        arguments = (
-            ["tune", "--resume", state.run, "--", *RESUMED] if run else ["tune", "--", *request.overrides]
-        )
+        arguments = ["tune", "--resume", state.run] if run else ["tune", "--", *request.overrides]
         job_id = f"{task.task_id}-{state.sessions + 1}"
         if not run:
             self._watches.pop(task.task_id, None)

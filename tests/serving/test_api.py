@@ -13,7 +13,9 @@ from serving.models import LoadedModels
 @pytest.fixture(scope="module")
 def client(binary_job):
     models = LoadedModels(binary_job.folder / "registry", "binary", n_threads=1)
-    with TestClient(build_api(models, ServingConfig(max_rows=10, max_body_mb=0.1))) as client:
+    with TestClient(
+        build_api(models, ServingConfig(max_rows=10, max_body_mb=0.1), str(binary_job.folder / "registry"))
+    ) as client:
         yield client
 
 
