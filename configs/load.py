@@ -221,12 +221,17 @@ def _emit(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(_emit(v) for v in value) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_quote(str(k))}:{_emit(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{_emit_key(str(k))}:{_emit(v)}" for k, v in value.items()) + "}"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else _quote(str(value))
+
+
+def _emit_key(key: str) -> str:
+    """Hydra takes no quotes around keys."""
+    return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else _quote(key)
 
 
 def _quote(text: str) -> str:

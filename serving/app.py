@@ -23,7 +23,7 @@ from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
 from serving.models import LoadedModels
-from serving.trainers import check_training, trainers
+from serving.trainers import settle_training, trainers
 
 
 @serve.deployment
@@ -59,7 +59,7 @@ def serve_forever(
     """
     version = Registry(registry).resolve(model)
     version.manifest()
-    check_training(config)
+    config = settle_training(config)
     _check_port(config.host, config.port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

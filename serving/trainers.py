@@ -14,6 +14,7 @@ from pathlib import Path
 
 from configs.load import load_config
 from configs.schema import ServingConfig
+from configs.sources import source_scheme
 from configs.tasks import TaskFolder
 from errors import ConfigError
 from serving.access import VARIABLE
@@ -29,17 +30,24 @@ AGAIN_AFTER_S = 10.0
 NOT_PASSED_ON = ("RAY_SERVE_", "RAY_JOB_", VARIABLE)
 
 
-def check_training(config: ServingConfig) -> None:
-    """Refuse settings of training that would fail later.
+def settle_training(config: ServingConfig) -> ServingConfig:
+    """The settings with paths that mean the same in every process, and without what would fail later.
 
     Raises: ConfigError: a root or a setting for every task is wrong.
     """
     training = config.training
+    if not training.enabled:
+        return config
     Roots(training.roots, TaskFolder(training.runs).uploads)
     try:
         load_config([*training.overrides, "data.source=table.csv", "data.target=target"])
     except ConfigError as error:
         raise ConfigError(f"serving.training.overrides: {error}") from None
+    roots = [root if source_scheme(root) else str(Path(root).resolve()) for root in training.roots]
+    runs = str(Path(training.runs).resolve())
+    return config.model_copy(
+        update={"training": training.model_copy(update={"roots": tuple(roots), "runs": runs})}
+    )
 
 
 @contextmanager

@@ -83,7 +83,9 @@ def _search(search: SearchRequest) -> dict[str, Any]:
     return {
         "families": search.families,
         "metric": search.metric,
-        "params": search.params or None,
+        **{
+            f"params.{f}.{name}": value for f, given in search.params.items() for name, value in given.items()
+        },
         "search.num_trials": search.num_trials,
         "search.time_budget_s": search.time_budget_s,
         "data.n_folds": search.n_folds,

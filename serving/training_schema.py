@@ -13,6 +13,7 @@ Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Scalar = bool | int | float | str | None
 # Of limited depth, unlike JSON.
 ParamValue = Scalar | list[Scalar | list[Scalar]] | dict[str, int | float]
+ParamName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Width = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -48,7 +49,7 @@ class SearchRequest(Asked):
     num_trials: int | None = Field(None, ge=1, le=1_000_000)
     time_budget_s: float | None = Field(None, gt=0, le=10_000_000)
     metric: MetricName | None = None
-    params: dict[str, dict[str, ParamValue]] = Field(
+    params: dict[str, dict[ParamName, ParamValue]] = Field(
         {}, description="Per family, parameters fixed to a value, to a list of choices, or to {low, high}."
     )
     n_folds: int | None = Field(None, ge=2, le=20)
