@@ -47,6 +47,10 @@ class BundleError(TabularayError):
     exit_code = 6
 
 
+class VersionRefusedError(BundleError):
+    """A version may not take traffic: it fails its proof here, or cannot be compared with what is served."""
+
+
 class PredictionError(TabularayError):
     """A loaded model could not answer a valid request."""
 

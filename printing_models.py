@@ -115,6 +115,11 @@ def _what(name: str, event: dict[str, Any]) -> str:
     if event["action"] == "delete":
         gone = event["aliases"]
         return f"deleted {version}" + (f" and {', '.join(gone)}" if gone else "")
+    if event["action"] == "rollout":
+        plan = event["plan"]
+        return f"{plan['mode']}: {version} on {plan['share']:.0%} of requests"
+    if event["action"] == "withdraw":
+        return f"withdrew {version}"
     before = f" (was {name}:{event['from']})" if event["from"] else ""
     moved = f"{event['alias']} -> {version}{before}"
     if event["action"] == "register":

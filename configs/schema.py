@@ -211,6 +211,12 @@ class ServingConfig(Section):
         max_rows: Largest number of rows in one request.
         max_body_mb: Largest request body, in MB.
         training: Training as a service.
+        poll_s: How often the registry is asked whether another version is to be served, in seconds.
+        canary_share: Share in [0, 1] of the requests that name no model which the version with the alias `candidate`
+            answers, unless another rollout was started over HTTP; 0: none.
+        canary_requests: Compared requests before a version on trial can pass.
+        canary_latency_ratio: A version on trial is withdrawn above this many times the served version's latency.
+        canary_promote: Whether a version that passes is promoted.
     """
 
     host: str = "127.0.0.1"
@@ -220,6 +226,11 @@ class ServingConfig(Section):
     max_rows: int = Field(10_000, ge=1)
     max_body_mb: float = Field(10.0, gt=0)
     training: TrainingServiceConfig = TrainingServiceConfig()
+    poll_s: float = Field(1.0, gt=0)
+    canary_share: float = Field(0.0, ge=0.0, le=1.0)
+    canary_requests: int = Field(1000, ge=1)
+    canary_latency_ratio: float = Field(2.0, gt=0.0)
+    canary_promote: bool = False
 
 
 class ClusterConfig(Section):

@@ -70,17 +70,18 @@ class Journal:
                 ) from None
         return self._state
 
-    def append(self, decide: Callable[[State], Event | None], why: str = "") -> State:
+    def append(self, decide: Callable[[State], Event | None], why: str = "", who: str | None = None) -> State:
         """Write what is decided of the state as it is; where another writer was quicker, decide again.
 
         Args:
             decide: From the state to the event, or to None where nothing need happen.
             why: The user's reason.
+            who: Who asks; default: the user of this process.
 
         Returns: the state right after it, whatever others have done since.
         Raises: what decide raises; ConfigError: the store cannot be written.
         """
-        who = _user()
+        who = who or _user()
         for _ in range(ATTEMPTS):
             state = self.state()
             event = decide(state)

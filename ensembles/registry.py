@@ -15,6 +15,7 @@ from typing import Any
 from ensembles.bundle import read_manifest
 from ensembles.journal import FOLDER, Event, Journal
 from ensembles.replay import Entry, State
+from ensembles.rollouts import Plan, Rollout
 from ensembles.stores import Store, open_store
 from ensembles.versions import ModelVersion
 from errors import ConfigError, ModelNotFoundError
@@ -111,7 +112,9 @@ class Registry:
         entry = next(e for e in state.versions.values() if e.bundle == content)
         return self._version(name, state, entry)
 
-    def promote(self, name: str, version: int, alias: str = PRODUCTION, why: str = "") -> ModelVersion:
+    def promote(
+        self, name: str, version: int, alias: str = PRODUCTION, why: str = "", who: str | None = None
+    ) -> ModelVersion:
         """Point an alias at a version.
 
         Raises: ModelNotFoundError: no such version. ConfigError: the alias is none.
@@ -124,24 +127,123 @@ class Registry:
             event = {"action": "promote", "alias": alias, "version": version, "from": before}
             return None if before == version else event
 
-        state = self._journal(name).append(decide, why)
+        state = self._journal(name).append(decide, why, who)
         return self._version(name, state, self._check_version(name, state, version))
 
-    def rollback(self, name: str, alias: str = PRODUCTION, why: str = "") -> ModelVersion:
+    def earlier(self, name: str, alias: str = PRODUCTION) -> list[ModelVersion]:
+        """The versions that rolling an alias back leads to, the next one first.
+
+        Raises: ModelNotFoundError: no such name.
+        """
+        state = self._journal(name).state()
+        return [self._version(name, state, state.versions[v]) for v in reversed(state.earlier.get(alias, []))]
+
+    def rollback(
+        self,
+        name: str,
+        alias: str = PRODUCTION,
+        why: str = "",
+        who: str | None = None,
+        to: int | None = None,
+    ) -> ModelVersion:
         """Point an alias back at the version it had before; again, at the one before that.
 
-        Raises: ModelNotFoundError: there is none.
+        Args:
+            name: The model.
+            alias: The alias.
+            why: The user's reason.
+            who: Who asks; default: the user of this process.
+            to: The version expected there; None: whichever.
+
+        Raises: ModelNotFoundError: there is none, or another than expected.
         """
 
         def decide(state: State) -> Event:
             earlier = state.earlier.get(alias)
             if not earlier:
                 raise ModelNotFoundError(f"{name}@{alias}: has no earlier version to go back to")
+            if to not in (None, earlier[-1]):
+                raise ModelNotFoundError(
+                    f"{name}@{alias}: the version before is {name}:{earlier[-1]} now, no longer {name}:{to}"
+                )
             facts = {"version": earlier[-1], "from": state.aliases.get(alias)}
             return {"action": "rollback", "alias": alias, **facts}
 
-        state = self._journal(name).append(decide, why)
+        state = self._journal(name).append(decide, why, who)
         return self._version(name, state, state.versions[state.aliases[alias]])
+
+    def position(self, name: str) -> int:
+        """Number of a model's last event: it grows with every change.
+
+        Raises: ModelNotFoundError: no such name.
+        """
+        return self._journal(name).state().n_events
+
+    def rollout(self, name: str) -> Rollout | None:
+        """The version of a model that is tried on traffic now.
+
+        Raises: ModelNotFoundError: no such name.
+        """
+        return self._journal(name).state().rollout
+
+    def withdrawn(self, name: str) -> frozenset[int]:
+        """Versions that were tried on traffic and withdrawn, and not asked for again.
+
+        Raises: ModelNotFoundError: no such name.
+        """
+        return frozenset(self._journal(name).state().withdrawn)
+
+    def start_rollout(
+        self,
+        name: str,
+        version: int,
+        plan: Plan,
+        alias: str = PRODUCTION,
+        why: str = "",
+        who: str | None = None,
+    ) -> Rollout:
+        """Try a version on traffic, instead of whichever was tried before.
+
+        Args:
+            name: The model.
+            version: The version.
+            plan: How.
+            alias: What points at it once it is promoted.
+            why: The user's reason.
+            who: Who asks; default: the user of this process.
+
+        Raises: ModelNotFoundError: no such version.
+        """
+
+        def decide(state: State) -> Event:
+            self._check_version(name, state, version)
+            return Rollout(0, version, alias, plan).event()
+
+        state = self._journal(name).append(decide, why, who)
+        return Rollout(state.n_events, version, alias, plan)
+
+    def end_rollout(
+        self, name: str, rollout: Rollout, promote: bool, why: str = "", who: str | None = None
+    ) -> bool:
+        """Promote or withdraw the version on trial; nothing happens where that trial is over already.
+
+        Returns: whether it was not yet over.
+        Raises: ModelNotFoundError: no such name.
+        """
+        ended = False
+
+        def decide(state: State) -> Event | None:
+            nonlocal ended
+            before = state.aliases.get(rollout.alias)
+            over = state.rollout != rollout if rollout.number else rollout.version in state.withdrawn
+            ended = not over and rollout.version in state.versions and before != rollout.version
+            if not ended:
+                return None
+            facts = {"version": rollout.version, "alias": rollout.alias, "from": before}
+            return {"action": "promote" if promote else "withdraw", **facts}
+
+        self._journal(name).append(decide, why, who)
+        return ended
 
     def delete(self, name: str, version: int, force: bool = False, why: str = "") -> list[str]:
         """Remove a version and its bundle; its number is never used again.

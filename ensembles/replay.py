@@ -1,4 +1,4 @@
-"""What a model's journal adds up to: its versions, its aliases, and where each alias was before."""
+"""What a model's journal adds up to: its versions, its aliases, where each was before, and what is rolled out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ensembles.rollouts import Rollout
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class State:
         earlier: Per alias, the versions that a rollback goes back to, the next one last.
         n_versions: How many were ever registered.
         deletions: How often a content was deleted.
+        rollout: The version that is tried on traffic now.
+        withdrawn: Versions that were tried and withdrawn, and not asked for again.
     """
 
     n_events: int = 0
@@ -44,6 +48,8 @@ class State:
     earlier: dict[str, list[int]] = field(default_factory=dict)
     n_versions: int = 0
     deletions: Counter[str] = field(default_factory=Counter)
+    rollout: Rollout | None = None
+    withdrawn: set[int] = field(default_factory=set)
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take an event in.
@@ -60,6 +66,12 @@ class State:
             self.aliases[event["alias"]] = self.earlier[event["alias"]].pop()
         elif action == "delete":
             self._delete(event["version"])
+        elif action == "rollout":
+            self.rollout = Rollout.from_event(event)
+            self.withdrawn.discard(event["version"])
+        elif action == "withdraw":
+            self._end_rollout(event["version"])
+            self.withdrawn.add(event["version"])
         else:
             raise ValueError(f"unknown action {action!r}")
 
@@ -81,9 +93,19 @@ class State:
         if before is not None and before != version:
             self.earlier.setdefault(alias, []).append(before)
         self.aliases[alias] = version
+        if before != version:
+            self.withdrawn.discard(version)
+        if self.rollout and self.rollout.alias == alias:
+            self._end_rollout(version)
+
+    def _end_rollout(self, version: int) -> None:
+        if self.rollout and self.rollout.version == version:
+            self.rollout = None
 
     def _delete(self, version: int) -> None:
         self.deletions[self.versions.pop(version).bundle] += 1
+        self._end_rollout(version)
+        self.withdrawn.discard(version)
         self.aliases = {a: v for a, v in self.aliases.items() if v != version}
         self.earlier = {a: _without(stack, version) for a, stack in self.earlier.items()}
 

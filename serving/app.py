@@ -22,8 +22,9 @@ from configs.sources import source_scheme
 from ensembles.registry import Registry
 from errors import ServingError
 from serving.api import build_api
-from serving.models import LoadedModels
+from serving.live import LiveModels
 from serving.trainers import settle_training, trainers
+from serving.training import TrainingService
 
 
 @serve.deployment
@@ -33,14 +34,13 @@ class Endpoint:
 
     def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
         self.config = ServingConfig(**config)
-        self.registry = registry
-        n_threads = max(1, int(self.config.cpus_per_replica))
-        self.models = LoadedModels(registry, model, n_threads)
-        self.models.get()
+        self.models = LiveModels(registry, model, self.config)
+        self.training = TrainingService(self.config, registry)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        """The HTTP side; Ray Serve calls this once the model is loaded."""
-        return build_api(self.models, self.config, self.registry)
+        """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
+        self.models.start()
+        return build_api(self.models, self.config, self.training)
 
 
 def serve_forever(

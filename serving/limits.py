@@ -19,6 +19,7 @@ from errors import (
     ModelNotFoundError,
     TabularayError,
     TaskNotFoundError,
+    VersionRefusedError,
 )
 from serving.refusals import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from serving.schema import Problem
@@ -27,6 +28,7 @@ STATUS = {
     ModelNotFoundError: HTTPStatus.NOT_FOUND,
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    VersionRefusedError: HTTPStatus.CONFLICT,
     ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

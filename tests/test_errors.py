@@ -16,7 +16,7 @@ def test_every_error_survives_pickling(kind):
 
 
 # These end a command as their parent does.
-CHILDREN = {errors.DataLoadError, errors.DeviceMemoryError}
+CHILDREN = {errors.DataLoadError, errors.DeviceMemoryError, errors.VersionRefusedError}
 
 
 def test_exit_codes_tell_errors_apart():

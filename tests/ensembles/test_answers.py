@@ -12,7 +12,7 @@ from cli import app
 from configs.schema import ServingConfig
 from ensembles import load_bundle
 from serving.api import build_api
-from serving.models import LoadedModels
+from serving.live import LiveModels
 from tests.quick import quick_model, write_table
 
 N = 60
@@ -51,7 +51,7 @@ def make_table(labels):
 
 
 def served(folder):
-    models = LoadedModels(folder / "registry", "quick", n_threads=1)
+    models = LiveModels(folder / "registry", "quick", ServingConfig())
     return TestClient(build_api(models, ServingConfig()))
 
 

@@ -7,15 +7,13 @@ from fastapi.testclient import TestClient
 
 from configs.schema import ServingConfig
 from serving.api import build_api
-from serving.models import LoadedModels
+from serving.live import LiveModels
 
 
 @pytest.fixture(scope="module")
 def client(binary_job):
-    models = LoadedModels(binary_job.folder / "registry", "binary", n_threads=1)
-    with TestClient(
-        build_api(models, ServingConfig(max_rows=10, max_body_mb=0.1), str(binary_job.folder / "registry"))
-    ) as client:
+    models = LiveModels(binary_job.folder / "registry", "binary", ServingConfig())
+    with TestClient(build_api(models, ServingConfig(max_rows=10, max_body_mb=0.1))) as client:
         yield client
 
 

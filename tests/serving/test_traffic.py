@@ -1,0 +1,372 @@
+"""Versions on trial: who answers, what is counted, and what becomes of them by the rule."""
+
+import asyncio
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from configs.schema import ServingConfig
+from ensembles.bundle import load_bundle
+from ensembles.registry import Registry
+from ensembles.rollouts import Plan, Rollout
+from errors import BundleError, VersionRefusedError
+from serving import moves
+from serving.api import build_api
+from serving.comparing import MAX_WAITING, Comparison
+from serving.judging import Counts, judge
+from serving.live import LiveModels
+from serving.loading import Loaded
+from serving.traffic import OnTrial
+from tests.serving.versions import ROW, changed, lying, make_bundles, make_registry, table
+
+CONFIG = ServingConfig(poll_s=0.02, canary_requests=20, canary_latency_ratio=1000)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("versions")
+    good = make_bundles(folder)
+    other = changed(good[1], folder / "other", "manifest.json", lambda m: m.update(target="z"))
+    return [*good, lying(good[1], folder / "lying"), other]
+
+
+@pytest.fixture(scope="module")
+def pair(bundles):
+    return [Loaded(f"small:{n}", load_bundle(path)) for n, path in enumerate(bundles[:2], 1)]
+
+
+@pytest.fixture
+def registry(bundles, tmp_path):
+    return make_registry(tmp_path / "registry", bundles)
+
+
+def on_trial(pair, **plan):
+    return OnTrial(Rollout(7, 2, "production", Plan(**plan)), *pair)
+
+
+def records(n, seed=5):
+    return table(seed, n).drop(columns="y").to_dict("records")
+
+
+def counts(**values):
+    ratios = Counter({round(np.log2(values.pop("ratio", 1.0)) * 8): 100})
+    return Counts(**{"compared": 100, "rows": 100, "ratios": ratios} | values)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5, 0.9, 1.0])
+def test_a_canary_gets_its_share_of_any_run_of_requests(pair, share):
+    trial = on_trial(pair, share=share)
+    picked = [trial.pick() is pair[1] for _ in range(1000)]
+    assert sum(picked) == pytest.approx(1000 * share, abs=1)
+    for start in range(0, 900, 90):
+        assert sum(picked[start : start + 100]) == pytest.approx(100 * share, abs=1)
+    trial.stop()
+
+
+def test_a_caller_with_a_key_always_meets_the_same_version_on_every_replica(pair):
+    first, second = on_trial(pair, share=0.3), on_trial(pair, share=0.3)
+    keys = [f"caller {n}" for n in range(2000)]
+    answers = [first.pick(key) for key in keys]
+    assert answers == [second.pick(key) for key in reversed(keys)][::-1]
+    assert sum(a is pair[1] for a in answers) == pytest.approx(600, abs=80)
+    larger = on_trial(pair, share=0.6)
+    assert all(larger.pick(k) is pair[1] for k, a in zip(keys, answers, strict=True) if a is pair[1])
+    for trial in (first, second, larger):
+        trial.stop()
+
+
+def test_a_shadow_never_answers_a_client(pair):
+    trial = on_trial(pair, mode="shadow", share=1.0)
+    assert all(trial.pick() is pair[0] for _ in range(100))
+    assert trial.pick("caller") is pair[0]
+    trial.stop()
+
+
+@pytest.mark.parametrize(
+    ("counted", "plan", "verdict", "reason"),
+    [
+        (counts(compared=99), Plan(min_requests=100), "go on", "99 of 100"),
+        (counts(), Plan(min_requests=100), "passed", "no error"),
+        (counts(), Plan(min_requests=100, promote=True), "promote", "no error"),
+        (counts(ratio=2.3), Plan(min_requests=100, promote=True), "withdraw", "2.38 times"),
+        (counts(ratio=1.8), Plan(min_requests=100), "passed", "1.83 times"),
+        (counts(ratio=2.3), Plan(min_requests=101), "go on", "100 of 101"),
+        (counts(errors=1, first_error="boom"), Plan(min_requests=10_000), "withdraw", "boom"),
+        (counts(changed=100, difference=90.0), Plan(min_requests=100), "passed", "no error"),
+    ],
+)
+def test_the_rule(counted, plan, verdict, reason):
+    found = judge(counted, plan)
+    assert found[0] == verdict
+    assert reason in found[1]
+    assert judge(counted, plan) == found
+
+
+def test_counts_of_replicas_add_up():
+    both = counts(ratio=1.0, difference=3.0, largest=0.5) + counts(
+        ratio=8.0, difference=1.0, largest=0.25, errors=2
+    )
+    assert (both.compared, both.difference, both.largest, both.errors) == (200, 4.0, 0.5, 2)
+    assert (both + counts(ratio=8.0)).latency_ratio() == 8.0
+    assert both.shown()["mean_abs_difference"] == 4.0 / 200
+
+
+@pytest.mark.parametrize("mode", ["canary", "shadow"])
+def test_what_is_compared_is_what_both_versions_answer(pair, mode):
+    trial = on_trial(pair, mode=mode, share=1.0)
+    rows = records(40)
+    expected = [one.bundle.predict(rows).mean for one in pair]
+    for row in rows:
+        loaded = trial.pick()
+        X = loaded.bundle.encode([row])
+        trial.observe(loaded, X, loaded.bundle.predict_encoded(X).mean, [row])
+    trial.stop()
+    trial.comparison.join()
+    shown = trial.comparison.counts.shown()
+    assert shown["compared"] == shown["rows"] == 40
+    assert shown["answered"] == (40 if mode == "canary" else 0)
+    apart = np.abs(expected[0] - expected[1]).mean(axis=1)
+    assert shown["mean_abs_difference"] == pytest.approx(apart.mean(), rel=1e-4)
+    assert shown["max_abs_difference"] == pytest.approx(apart.max(), rel=1e-4)
+    changed_rows = expected[0].argmax(1) != expected[1].argmax(1)
+    assert 0 < changed_rows.sum() < 40
+    assert shown["changed_share"] == pytest.approx(changed_rows.mean())
+    assert shown["errors"] == shown["dropped"] == shown["uncomparable"] == 0
+    assert 0.1 < shown["latency_ratio"] < 10
+
+
+def test_without_raw_rows_versions_that_encode_differently_are_not_compared(pair):
+    comparison = Comparison(*pair)
+    X = pair[0].bundle.encode([ROW])
+    comparison.offer(pair[0], X, pair[0].bundle.predict_encoded(X).mean)
+    comparison.stop()
+    comparison.join()
+    assert (comparison.counts.compared, comparison.counts.uncomparable) == (0, 1)
+
+
+def test_observing_never_waits(pair):
+    comparison = Comparison(*pair)
+    rows = records(256)
+    X = pair[0].bundle.encode(rows)
+    mean = pair[0].bundle.predict_encoded(X).mean
+    began = time.perf_counter()
+    for _ in range(50 * MAX_WAITING):
+        comparison.offer(pair[0], X, mean, rows)
+    elapsed = time.perf_counter() - began
+    comparison.stop()
+    comparison.join()
+    counted = comparison.counts
+    assert counted.dropped > 0
+    assert counted.dropped + counted.compared == 50 * MAX_WAITING
+    assert elapsed < 5
+
+
+def test_rows_that_only_the_served_version_answers_count_against_the_candidate(pair):
+    class Broken:
+        manifest, target, threshold = pair[1].bundle.manifest, pair[1].bundle.target, None
+
+        def predict(self, rows):
+            raise ValueError("no such column")
+
+    broken = Loaded("small:2", Broken())
+    comparison = Comparison(pair[0], broken)
+    X = pair[0].bundle.encode([ROW])
+    comparison.offer(pair[0], X, pair[0].bundle.predict_encoded(X).mean, [ROW])
+    comparison.stop()
+    comparison.join()
+    assert comparison.counts.errors == 1
+    assert "no such column" in comparison.counts.first_error
+
+
+def test_versions_for_another_question_are_not_compared(bundles, pair):
+    with pytest.raises(VersionRefusedError, match="target is 'z', not 'y'"):
+        Comparison(pair[0], Loaded("small:4", load_bundle(bundles[3])))
+
+
+def live_models(registry, config=CONFIG, **options):
+    return LiveModels(registry.where, "small", config, **options)
+
+
+def answer(live, rows):
+    """As the endpoint answers a request."""
+    loaded = live.pick()
+    X = loaded.bundle.encode(rows)
+    live.observe(loaded, X, loaded.bundle.predict_encoded(X).mean, rows)
+    return loaded.model_id
+
+
+async def answer_all(live, n=60):
+    answered = Counter(answer(live, [row]) for row in records(n))
+    while live.trial and live.trial.comparison.counts.compared < 20:
+        await asyncio.sleep(0.01)
+    await live.refresh()
+    return answered
+
+
+@pytest.mark.parametrize(("promote", "expected"), [(True, "small:2"), (False, "small:1")])
+def test_what_passes_is_promoted_if_asked(registry, promote, expected):
+    async def story():
+        live, other = live_models(registry), live_models(registry)
+        await moves.try_out(live, "small:2", Plan("canary", 0.5, promote, 20, 1000.0), "better on May", "me")
+        await other.refresh()
+        assert other.trial.rollout == live.trial.rollout
+        answered = await answer_all(live)
+        await other.refresh()
+        return answered, live.status(), other.status()
+
+    answered, mine, theirs = asyncio.run(story())
+    assert answered == {"small:1": 30, "small:2": 30}
+    assert mine["model_id"] == theirs["model_id"] == expected == registry.resolve("small").model_id
+    if promote:
+        assert mine["trial"] is theirs["trial"] is None
+        last = registry.history("small")[-1]
+        assert (last["action"], last["who"]) == ("promote", "the rule for versions on trial")
+        assert "no error" in last["why"]
+    else:
+        assert mine["trial"]["verdict"] == "passed"
+
+
+def test_a_slow_candidate_is_withdrawn_from_every_replica_for_good(registry):
+    async def story():
+        live, other = live_models(registry), live_models(registry)
+        await moves.try_out(live, "small:2", Plan("canary", 1.0, True, 20, 0.001))
+        await answer_all(live)
+        await other.refresh()
+        return live, other, live_models(registry)
+
+    replicas = asyncio.run(story())
+    for live in replicas:
+        assert (live.served.model_id, live.trial) == ("small:1", None)
+    assert "times the served version's latency" in registry.history("small")[-1]["why"]
+
+
+def test_a_candidate_that_fails_a_request_is_withdrawn_and_the_client_is_answered(registry, monkeypatch):
+    live = live_models(registry)
+    with TestClient(build_api(live, CONFIG)) as client:
+        body = {"model_id": "small:2", "share": 1.0}
+        assert client.put("/api/ml/traffic", json=body).json()["trial"]["model_id"] == "small:2"
+
+        def fail(X):
+            raise BundleError("it broke")
+
+        monkeypatch.setattr(live.trial.candidate.bundle, "predict_encoded", fail)
+        wrong = client.post("/api/ml/predict", json={"data": {"records": [{"a": 1}]}})
+        assert wrong.status_code == 422
+        assert live.trial.candidate is not None
+        for _ in range(2):
+            answered = client.post("/api/ml/predict", json={"data": {"records": [ROW]}})
+            assert answered.json()["predictions"][0]["model_id"] == "small:1"
+        asyncio.run(live.refresh())
+        shown = client.get("/api/ml/traffic").json()
+    assert shown["trial"] is None
+    assert shown["history"][-1]["action"] == "withdraw"
+    assert "it broke" in shown["history"][-1]["why"]
+
+
+def test_a_version_that_fails_its_proof_is_not_tried(registry):
+    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+        for model_id, reason in (
+            ("small:3", "golden rows"),
+            ("small:1", "is what is served"),
+            ("small:4", "target is 'z'"),
+        ):
+            refused = client.put("/api/ml/traffic", json={"model_id": model_id})
+            assert refused.status_code == 409
+            assert reason in refused.json()["detail"]
+        assert client.put("/api/ml/traffic", json={"model_id": "small:9"}).status_code == 404
+        assert client.put("/api/ml/traffic", json={"model_id": "small:2", "share": 0}).status_code == 422
+        assert client.delete("/api/ml/traffic").status_code == 404
+    assert [e["action"] for e in registry.history("small")] == ["register"] * 4
+
+
+def test_one_that_breaks_on_a_single_replica_is_withdrawn_from_all(registry):
+    def prepare(loaded):
+        if loaded.model_id == "small:2":
+            raise RuntimeError("no room here")
+
+    async def story():
+        live, weak = live_models(registry), live_models(registry, prepare=prepare)
+        await moves.try_out(live, "small:2", Plan())
+        await weak.refresh()
+        await live.refresh()
+        return live.trial
+
+    assert asyncio.run(story()) is None
+    assert "no room here" in registry.history("small")[-1]["why"]
+
+
+def test_withdrawing_and_changing_over_http(registry):
+    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+        for share in (0.1, 0.4):
+            trial = client.put("/api/ml/traffic", json={"model_id": "small:2", "share": share}).json()[
+                "trial"
+            ]
+            assert (trial["share"], trial["min_requests"], trial["promote"]) == (share, 20, False)
+        assert live_models(registry).wishes.read().rollout.plan.share == 0.4
+        ended = client.delete("/api/ml/traffic", params={"why": "enough"}).json()
+    assert ended["trial"] is None
+    assert [e["action"] for e in ended["history"]] == ["rollout", "rollout", "withdraw"]
+    assert ended["history"][-1]["why"] == "enough"
+
+
+def test_a_canary_by_configuration_follows_the_alias_until_it_is_withdrawn(registry):
+    config = CONFIG.model_copy(update={"canary_share": 0.5})
+
+    async def story():
+        live = live_models(registry, config)
+        await live.refresh()
+        assert live.trial is None
+        registry.promote("small", 2, "candidate")
+        await live.refresh()
+        assert live.trial.model_id == "small:2"
+        assert [answer(live, [ROW]) for _ in range(4)] == ["small:1", "small:2"] * 2
+        await moves.withdraw(live)
+        assert live.trial is None
+        await live.refresh()
+        assert live.trial is None
+        registry.promote("small", 1, "candidate")
+        registry.promote("small", 2, "candidate")
+        await live.refresh()
+        return live.trial.model_id
+
+    assert asyncio.run(story()) == "small:2"
+
+
+def test_replicas_judge_on_what_all_of_them_saw(registry):
+    board = {}
+
+    async def add_up(replica, key, mine):
+        board[key, replica] = mine
+        return sum((c for (k, _), c in board.items() if k == key), Counts())
+
+    async def story():
+        both = [live_models(registry, add_up=lambda key, mine, n=n: add_up(n, key, mine)) for n in range(2)]
+        await moves.try_out(both[0], "small:2", Plan("canary", 1.0, True, 30, 1000.0))
+        await both[1].refresh()
+        for live in both:
+            for row in records(20):
+                answer(live, [row])
+            while live.trial.comparison.counts.compared < 20:
+                await asyncio.sleep(0.01)
+        await both[0].refresh()
+        assert both[0].trial.verdict == "go on"
+        await both[1].refresh()
+        await both[0].refresh()
+        return [live.served.model_id for live in both]
+
+    assert asyncio.run(story()) == ["small:2", "small:2"]
+
+
+def test_a_promotion_by_hand_ends_the_trial_and_history_says_all(registry):
+    registry.start_rollout("small", 2, Plan(share=0.2), why="new data")
+    again = Registry(registry.where)
+    assert again.rollout("small").plan.share == 0.2
+    again.promote("small", 2)
+    assert again.rollout("small") is None
+    assert not again.end_rollout("small", Rollout(5, 2, "production", Plan(share=0.2)), promote=False)
+    again.start_rollout("small", 1, Plan())
+    again.delete("small", 1)
+    assert again.rollout("small") is None
