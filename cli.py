@@ -168,7 +168,7 @@ def ensemble(
 
     found = find_run(run, runs)
     config = override_config(
-        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias")
+        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias", "promote")
     )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:

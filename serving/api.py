@@ -23,14 +23,21 @@ from serving.predict import PATH, Predict
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
 from serving.requestlog import RequestLog
 from serving.routes_models import models_routes
+from serving.routes_training import STREAMING, training_routes
 from serving.schema import Health
+from serving.training import TrainingService
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
 SHOWN_ERRORS = 5
 
 
 def build_app(
-    models: LiveModels, access: Access, config: ServingConfig, metrics: Metrics, log: RequestLog
+    models: LiveModels,
+    access: Access,
+    config: ServingConfig,
+    metrics: Metrics,
+    log: RequestLog,
+    training: TrainingService | None = None,
 ) -> Front:
     """Build the whole application.
 
@@ -40,16 +47,19 @@ def build_app(
         config: Its limits.
         metrics: Where requests are counted.
         log: Where they are noted.
+        training: Takes training tasks; None: there are none.
     """
     api = FastAPI(title="tabularay", description=DESCRIPTION, version="0.1.0")
     api.state.access = access
-    _answer_errors(api)
+    answer_errors(api)
     _add_routes(api, models, metrics)
     api.include_router(models_routes(models, config))
+    if training is not None:
+        api.include_router(training_routes(training, config))
     predict = Predict(models, access, config)
     api.router.routes.append(Route(PATH, predict, methods=["POST"]))
     api.openapi = lambda: document(api, models.served.bundle)
-    limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s)
+    limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s, STREAMING)
     return Front({PATH: predict}, limited, metrics, log)
 
 
@@ -71,7 +81,7 @@ def _add_routes(api: FastAPI, models: LiveModels, metrics: Metrics) -> None:
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _answer_errors(api: FastAPI) -> None:
+def answer_errors(api: FastAPI) -> None:
     """Problem documents for what FastAPI finds wrong itself."""
 
     def problem(request: Request, status: HTTPStatus, detail: str, code: str) -> Response:

@@ -18,6 +18,7 @@ from ensembles.registry import Registry
 from errors import ConfigError, ServingError
 from serving.access import Access, check_open_door, read_tokens
 from serving.haproxy import use_haproxy
+from serving.trainers import settle_training, trainers
 
 APP = "tabularay"
 SHORT = Path("/tmp")  # noqa: S108 - see where it is used
@@ -29,6 +30,8 @@ SETTINGS = {
 }
 # Requests under way in one replica; what comes above waits in its socket.
 MOST_ONGOING = 1024
+STOP_S = 30.0
+logger = logging.getLogger("tabularay.serving")
 
 
 def serve_forever(
@@ -48,6 +51,7 @@ def serve_forever(
     access = read_tokens(None if config.tokens is None else Path(config.tokens))
     check_open_door(config.host, access)
     _check_tls(config)
+    config = settle_training(config)
     version = Registry(registry).resolve(model)
     version.manifest()
     _check_port(config.host, config.port)
@@ -64,7 +68,8 @@ def serve_forever(
         _deploy(model, absolute, config, access, folder)
         scheme = "http" if config.tls_cert is None else "https"
         on_ready(f"{scheme}://{config.host}:{config.port}", version.model_id)
-        stop.wait()
+        with trainers(config):
+            stop.wait()
     finally:
         _stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,14 +112,28 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
 
 def _stop() -> None:
     import ray  # noqa: PLC0415 - not before its settings
-    from ray import serve  # noqa: PLC0415
-    from ray._private.ray_logging import global_worker_stdstream_dispatcher  # noqa: PLC0415
 
     if ray.is_initialized():
-        # Ray would print that the controller ended while it was asked to end.
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
-        serve.shutdown()
+        _stop_serve()
         ray.shutdown()
+
+
+def _stop_serve() -> None:
+    """As serve.shutdown, but not to be tried again: else Ray prints that the controller died of what ends it."""
+    import ray  # noqa: PLC0415
+    from ray.serve.context import _get_global_client  # noqa: PLC0415
+
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        return
+    client.shutdown_cached_handles()
+    ended = client._controller.graceful_shutdown.options(max_task_retries=0).remote()
+    try:
+        ray.get(ended, timeout=STOP_S)
+    except ray.exceptions.RayActorError:
+        logger.debug("the controller is gone")
+    except ray.exceptions.GetTimeoutError:
+        logger.warning("Ray Serve did not stop within %g s; it is ended now", STOP_S)
 
 
 def _check_tls(config: ServingConfig) -> None:

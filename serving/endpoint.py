@@ -21,6 +21,7 @@ from serving.loading import Loaded
 from serving.monitoring import Metrics
 from serving.predict import PATH
 from serving.requestlog import RequestLog
+from serving.training import TrainingService
 
 
 @serve.deployment
@@ -50,6 +51,7 @@ class Endpoint:
             self.config,
             Metrics(Path(folder) / "metrics", self._state),
             RequestLog(None if log is None else Path(log)),
+            TrainingService(self.config, registry),
         )
         shortcut(self.front, (PATH,))
         # What is here stays: a full collection that walks over it would be felt as a slow answer.

@@ -11,11 +11,13 @@ import msgspec
 from errors import (
     BundleError,
     ConfigError,
+    ConflictError,
     DataError,
     ModelNotFoundError,
     PredictionError,
     ServingError,
     TabularayError,
+    TaskNotFoundError,
     TrainingError,
     VersionRefusedError,
 )
@@ -39,6 +41,8 @@ STATUS: dict[type[TabularayError], HTTPStatus] = {
     OverloadedError: HTTPStatus.TOO_MANY_REQUESTS,
     AnswerTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
     ModelNotFoundError: HTTPStatus.NOT_FOUND,
+    TaskNotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
     VersionRefusedError: HTTPStatus.CONFLICT,
     ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
