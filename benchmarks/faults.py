@@ -26,7 +26,7 @@ BEFORE_S = 5.0
 REPLICA_PORTS = range(30000, 32000)
 WATCH_S = 0.05
 ACTORS = {"replica": r"^ray::ServeReplica", "controller": r"^ray::ServeController"}
-PROXIES = {"haproxy": r"haproxy -db|haproxy.* -f ", "python": r"^ray::(ProxyActor|HTTPProxy)"}
+PROXIES = r"^\S*haproxy -db|^ray::(ProxyActor|HTTPProxy)"
 MUST_NOT_SHOW = ("replica", "controller")
 
 
@@ -85,17 +85,11 @@ def wait(is_whole: Callable[[], bool], most_s: float) -> float:
 
 
 def pids(served: Served, fault: str) -> list[int]:
-    """The processes that a fault is about, oldest first.
-
-    Raises: RuntimeError: there is none.
-    """
+    """The processes that a fault is about, oldest first."""
     if fault != "proxy":
-        found = served.find(ACTORS[fault])
-    else:
-        found = served.find(PROXIES["haproxy"]) or served.find(PROXIES["python"])
-    if not found:
-        raise RuntimeError(f"no process of a {fault} below {served.process.pid}")
-    return found
+        return served.find(ACTORS[fault])
+    port = int(served.url.rpartition(":")[2])
+    return [pid for pid in served.find(PROXIES) if port in listens(pid)]
 
 
 def replicas(served: Served) -> list[int]:
@@ -115,9 +109,8 @@ def replica_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
 
 
 def proxy_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
-    """A new connection is answered, and the proxy is one that Ray started anew."""
-    now = served.find(PROXIES["haproxy"]) or served.find(PROXIES["python"])
-    return is_well(served.url) and bool(set(now) - set(before))
+    """A new connection is answered, and Ray has started another proxy, which listens."""
+    return bool(set(pids(served, "proxy")) - set(before)) and is_well(served.url)
 
 
 def controller_is_back(served: Served, before: list[int], n_replicas: int) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -15,7 +15,7 @@ from configs.schema import ServingConfig
 from errors import TabularayError
 from serving.access import Access, require
 from serving.bodies import BodyLimit
-from serving.exchange import KEY, Front
+from serving.exchange import KEY, Front, internal_body
 from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
 from serving.openapi import document
@@ -70,12 +70,11 @@ def _add_routes(api: FastAPI, models: LiveModels, metrics: Metrics) -> None:
         status = models.status()
         return Health(status="ok", model_id=status["model_id"], last_failure=status["last_failure"])
 
-    @api.get("/api/ml/health/live")
-    async def live() -> Response:
+    @api.get("/api/ml/health/live", status_code=HTTPStatus.NO_CONTENT)
+    async def live() -> None:
         """That the process answers at all."""
-        return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    @api.get("/metrics", dependencies=[Depends(require("predict"))])
+    @api.get("/metrics", dependencies=[Depends(require("predict"))], response_class=PlainTextResponse)
     def show_metrics() -> Response:
         """Metrics of this machine's replicas, for Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
@@ -95,6 +94,11 @@ def answer_errors(api: FastAPI) -> None:
         request.scope[KEY].code = code_of(error)
         status, body, headers = describe(error, request.scope[KEY].request_id)
         return Response(body, status, headers, MEDIA_TYPE)
+
+    @api.exception_handler(Exception)
+    async def _ours(request: Request, _error: Exception) -> Response:
+        body = internal_body(request.scope[KEY])  # it is raised on, and logged by Front
+        return Response(body, HTTPStatus.INTERNAL_SERVER_ERROR, media_type=MEDIA_TYPE)
 
     @api.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:

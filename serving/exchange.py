@@ -82,7 +82,9 @@ class Front:
             exchange.trace = traceback.format_exc()
             logger.exception("request %s", exchange.request_id)
             if not exchange.status:
-                await answer(send_named, HTTPStatus.INTERNAL_SERVER_ERROR, _internal(exchange), MEDIA_TYPE)
+                await answer(
+                    send_named, HTTPStatus.INTERNAL_SERVER_ERROR, internal_body(exchange), MEDIA_TYPE
+                )
         finally:
             self._note(exchange, scope, time.perf_counter() - start)
 
@@ -117,9 +119,10 @@ class Front:
                 logger.error("request log or metrics: %s", error)
 
 
-def _internal(exchange: Exchange) -> bytes:
+def internal_body(exchange: Exchange) -> bytes:
+    """The document of an error of ours; the log has more."""
     detail = f"an error of the server; its log has it under the request id {exchange.request_id}"
-    return problem_body(HTTPStatus.INTERNAL_SERVER_ERROR, detail, exchange.code, exchange.request_id)
+    return problem_body(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error", exchange.request_id)
 
 
 async def answer(

@@ -12,6 +12,7 @@ from ensembles.answers import answer_rows
 from ensembles.bundle import Bundle
 from ensembles.explanation import bundle_sampler
 from ensembles.uncertainty import EnsemblePrediction
+from errors import DataError, PredictionError
 from serving.requests import Options
 
 Label = bool | int | float | str
@@ -93,11 +94,13 @@ def answers_of(
 ) -> list[dict[str, Any]]:
     """One answer per row, in the order of the request.
 
-    Raises: ConfigError, PredictionError: see ensembles.answers.answer_rows.
+    Raises: DataError: the model has no intervals, or none of so high a level.
     """
-    answers = [
-        {"model_id": model_id, **answer} for answer in answer_rows(bundle, prediction, options.interval)
-    ]
+    try:
+        rows = answer_rows(bundle, prediction, options.interval)
+    except PredictionError as error:  # it is the level that cannot be had, not the prediction
+        raise DataError(f"query: interval={options.interval}: {error}") from None
+    answers = [{"model_id": model_id, **row} for row in rows]
     if options.draws and prediction.members is not None:
         own = (
             prediction.members[:, :, 0] if bundle.target.problem_type == "regression" else prediction.members

@@ -39,6 +39,7 @@ OWN = re.compile(
 def main() -> None:
     """Wait, stand in, withdraw."""
     haproxy, manager, binary, config = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+    os.setsid()  # Ray ends the process group of a worker that it stops
     try:
         alive, node = os.pidfd_open(haproxy), os.pidfd_open(parent_of(manager))
     except (ProcessLookupError, FileNotFoundError):

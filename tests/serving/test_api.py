@@ -158,6 +158,7 @@ def test_interval_explanation_and_draws(client, record):
     [
         ("interval=1.5", "between 0 and 1"),
         ("interval=nan", "between 0 and 1"),
+        ("interval=0.9999999999999999", "allow at most"),
         ("explain=perhaps", "true or false"),
         ("level=0.9", "unknown name 'level'"),
         ("draws=1&draws=1", "twice"),

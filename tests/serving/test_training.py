@@ -392,3 +392,8 @@ def test_training_leaves_the_replicas_their_cpus(monkeypatch):
 
 def test_switched_off(tmp_path):
     assert Service(tmp_path, enabled=False).post(NETWORK).status_code == 404
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(DataLoadError, match="outside of what is allowed"):
+        Roots((str(tmp_path),), tmp_path / "uploads").source("0" * 5000)
