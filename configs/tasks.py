@@ -174,7 +174,8 @@ class TaskFolder:
         """
         created = time.time()
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(created))
-        task_id = f"train-{stamp}-{secrets.token_hex(4)}"
+        # In the order of their creation, also within a second.
+        task_id = f"train-{stamp}-{int(created % 1 * 1e6):06d}-{secrets.token_hex(2)}"
         for folder in (self._tasks, self._open):
             folder.mkdir(parents=True, exist_ok=True)
         beside = self._tasks / f".{task_id}"

@@ -42,6 +42,7 @@ class Supervisor:
         self._max_running = max_running
         self._watches: dict[str, RunWatch] = {}
         self._stopping: set[str] = set()
+        self._trouble = ""
 
     def look(self) -> int:
         """Take every unfinished task one step on; returns how many are still unfinished."""
@@ -63,10 +64,13 @@ class Supervisor:
             for task in waiting[: max(0, self._max_running - len(still))]:
                 self._send(task, task.state())
         except TabularayError as error:  # the cluster is away: tasks wait for it, and say so
-            log.warning("%s", error)
+            if str(error) != self._trouble:
+                log.warning("%s", error)
+            self._trouble = str(error)
             for task in [*sent, *waiting]:
                 self._note(task, task.state(), message=f"waiting for Ray: {error}")
         else:
+            self._trouble = ""
             self._tell_order(waiting)
         return len(self._folder.unfinished())
 

@@ -217,9 +217,12 @@ def _is_alive(started: _Started) -> bool:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(started.pid, os.WNOHANG)
     try:
-        return started.folder.encode() in Path(f"/proc/{started.pid}/cmdline").read_bytes()
-    except FileNotFoundError:
+        command = Path(f"/proc/{started.pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{started.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    # For a moment after its start a process has no command line; neither has one that has ended.
+    return started.folder.encode() in command or (not command and state != "Z")
 
 
 def _end(pid: int) -> None:

@@ -67,6 +67,13 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.log.close()
+        until = time.time() + UP_WITHIN_S
+        while time.time() < until:  # its Ray notices, and ends
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)):
+                    return
+            time.sleep(0.2)
+        pytest.fail("something still listens where the killed server did")
 
     def train(self, **fields):
         answer = httpx.post(self.url("/api/ml/train"), json={**TABLE, **fields}, timeout=30)
