@@ -168,7 +168,7 @@ def ensemble(
 
     found = find_run(run, runs)
     config = override_config(
-        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias")
+        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias", "promote")
     )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:
@@ -346,6 +346,24 @@ def serve(
             out.print(f"Serving [bold]{model_id}[/bold] at {url}   (docs: {url}/docs, stop: Ctrl-C)")
 
     serve_forever(model, registry, config, ready)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is; goes into logs and histories.")],
+    role: Annotated[str, typer.Argument(help="predict, train or admin; each includes those before it.")],
+) -> None:
+    """Make a token for the endpoint: for its owner, and as a line for the file that serving.tokens names.
+
+    [bold]Example[/bold]
+
+      tabularay token ci predict
+    """
+    from serving.access import new_token
+
+    secret, line = new_token(name, role)
+    out.print(secret, highlight=False, markup=False, soft_wrap=True)
+    err.print(f"For the file of serving.tokens:\n{line}", highlight=False, markup=False, soft_wrap=True)
 
 
 app.command(help=cli_jobs.EXAMPLE_SUBMIT)(cli_jobs.submit)

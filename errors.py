@@ -61,3 +61,15 @@ class ServingError(TabularayError):
     """The endpoint could not start or be reached."""
 
     exit_code = 8
+
+
+class TaskNotFoundError(TabularayError):
+    """The service has no training task of that name."""
+
+    exit_code = 9
+
+
+class ConflictError(TabularayError):
+    """What is asked cannot be done in the state that things are in."""
+
+    exit_code = 10

@@ -152,6 +152,9 @@ def print_result(result: dict[str, Any]) -> None:
         out.print(line, highlight=False)
     _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
+    if promotion := result.get("promotion"):
+        done = "Promoted" if promotion["promoted"] else "Not promoted"
+        out.print(f"{done}: {promotion['why']}", highlight=False, markup=False, soft_wrap=True)
     name = result["model_id"]
     if "production" in result["aliases"]:
         name = name.partition(":")[0]

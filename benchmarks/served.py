@@ -190,7 +190,7 @@ def listens(pid: int) -> list[int]:
 def is_well(url: str) -> bool:
     """Whether a service answers its health route."""
     try:
-        with urlopen(f"{url}/api/ml/health", timeout=1) as answer:  # noqa: S310 - this machine's own
+        with urlopen(f"{url}/api/ml/health", timeout=1) as answer:
             return answer.status == 200  # noqa: PLR2004 - OK
     except OSError:
         return False

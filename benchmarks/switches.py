@@ -138,12 +138,12 @@ def promote(url: str, model_id: str) -> None:
 
     Raises: OSError: it was refused.
     """
-    request = Request(  # noqa: S310 - this machine's own
+    request = Request(
         f"{url}/api/ml/models/{model_id}/promote",
         data=json.dumps({"why": "benchmark"}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urlopen(request, timeout=30) as answer:
         answer.read()
 
 

@@ -26,6 +26,9 @@ CONFIG_DIR = Path(__file__).parent
 SAMPLES = CONFIG_DIR.parent / "data" / "samples"
 GROUPS = ("data", "search", "tracking", "ensemble", "serving", "cluster", "experiment")
 DEFAULT_TIME_BUDGET_S = 300.0
+# Text that Hydra takes for text without quotes.
+PLAIN_TEXT = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
+NOT_TEXT = ("null", "none", "true", "false", "yes", "no", "on", "off", "nan", "inf")
 
 
 def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -> JobConfig:
@@ -53,6 +56,13 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
 def is_override(argument: str) -> bool:
     """Whether a command's argument is `key=value`, not a path or an address."""
     return re.match(r"[A-Za-z_][\w.\-]*=", argument) is not None
+
+
+def as_override(key: str, value: Any) -> str:
+    """`key=value` for any value: text stays what it is, whatever characters it holds."""
+    if isinstance(value, str) and PLAIN_TEXT.fullmatch(value) and value.lower() not in NOT_TEXT:
+        return f"{key}={value}"
+    return f"{key}={_emit(value)}"
 
 
 def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Mapping[str, str]) -> JobConfig:
@@ -208,15 +218,20 @@ def _to_hydra_value(value: str) -> str:
 
 
 def _emit(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ",".join(_emit(v) for v in value) + "]"
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_quote(str(k))}:{_emit(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{_emit_key(str(k))}:{_emit(v)}" for k, v in value.items()) + "}"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else _quote(str(value))
+
+
+def _emit_key(key: str) -> str:
+    """Hydra takes no quotes around keys."""
+    return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else _quote(key)
 
 
 def _quote(text: str) -> str:

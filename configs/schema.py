@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from configs.sources import mask_secrets
 
 ProblemType = Literal["binary", "multiclass", "regression"]
+# What may be asked for: "classification" is binary or multiclass, as the target has it.
+AskedProblemType = Literal["binary", "multiclass", "regression", "classification"]
 SplitKind = Literal["random", "stratified", "group", "time"]
 ColumnKind = Literal["numeric", "categorical", "boolean", "datetime", "ignore"]
 MissingPolicy = Literal["native", "mean", "median", "mode", "drop"]
@@ -161,6 +172,35 @@ class EnsembleConfig(Section):
     threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None
 
 
+class TrainingServiceConfig(Section):
+    """Training as a service.
+
+    Attributes:
+        enabled: Whether training tasks are taken.
+        runs: Folder of the tasks, the uploads and the run directories.
+        roots: Where tables may be read from: folders, or the beginnings of s3://, gs://, redis: and sql: sources;
+            uploads always may. Default: the folder that the server was started in.
+        address: Job server of a running Ray cluster; default: a Ray of this machine, for training alone.
+        cpus: CPUs of that Ray; default: those that the replicas leave, at least one.
+        max_running: Tasks that run at once; the others wait.
+        max_waiting: Tasks that may wait.
+        max_upload_mb: Largest table that may be sent, in MB.
+        idle_s: How long the Ray of this machine stays up after the last task.
+        overrides: Settings that every task gets, such as tracking=none.
+    """
+
+    enabled: bool = True
+    runs: str = "runs"
+    roots: Names = (".",)
+    address: str | None = None
+    cpus: int | None = Field(None, ge=1)
+    max_running: int = Field(1, ge=1)
+    max_waiting: int = Field(100, ge=0)
+    max_upload_mb: float = Field(1000.0, gt=0)
+    idle_s: float = Field(300.0, ge=0)
+    overrides: Names = ()
+
+
 class ServingConfig(Section):
     """How a model is served.
 
@@ -169,8 +209,16 @@ class ServingConfig(Section):
         port: TCP port.
         replicas: Model processes.
         cpus_per_replica: CPUs, and so threads, of one replica.
+        max_replicas: With more than `replicas`, replicas come and go with the load between the two.
         max_rows: Largest number of rows in one request.
+        max_waiting_rows: Rows that may wait in a replica for their prediction; then clients get 429.
         max_body_mb: Largest request body, in MB.
+        request_timeout_s: Time that a request has, its body's arrival included.
+        tokens: File of tokens, see docs/service.md; none and no TABULARAY_TOKENS: this machine may do everything.
+        tls_cert: Certificate in PEM; with tls_key, HTTPS is served.
+        tls_key: Its private key.
+        request_log: File with a line of JSON per request; null: none.
+        training: Training as a service.
         poll_s: How often the registry is asked whether another version is to be served, in seconds.
         canary_share: Share in [0, 1] of the requests that name no model which the version with the alias `candidate`
             answers, unless another rollout was started over HTTP; 0: none.
@@ -183,13 +231,29 @@ class ServingConfig(Section):
     port: int = Field(8000, ge=1, le=65535)
     replicas: int = Field(1, ge=1)
     cpus_per_replica: float = Field(1.0, gt=0)
+    max_replicas: int | None = Field(None, ge=1)
     max_rows: int = Field(10_000, ge=1)
+    max_waiting_rows: int = Field(20_000, ge=1)
     max_body_mb: float = Field(10.0, gt=0)
+    request_timeout_s: float = Field(30.0, gt=0)
+    tokens: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    request_log: str | None = "requests.jsonl"
+    training: TrainingServiceConfig = TrainingServiceConfig()
     poll_s: float = Field(1.0, gt=0)
     canary_share: float = Field(0.0, ge=0.0, le=1.0)
     canary_requests: int = Field(1000, ge=1)
     canary_latency_ratio: float = Field(2.0, gt=0.0)
     canary_promote: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ServingConfig:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together; one of them is not given")
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(f"max_replicas={self.max_replicas} is below replicas={self.replicas}")
+        return self
 
 
 class ClusterConfig(Section):
@@ -215,26 +279,43 @@ class JobConfig(Section):
         name: Name the model is registered under; default: the table's name.
         families: Model families searched.
         metric: What is optimised; default: roc_auc, log_loss or rmse by problem type.
-        problem_type: Default: inferred from the target.
+        problem_type: Default: inferred from the target; classification is binary or multiclass, by its classes.
         params: Per family, parameters fixed to a value, to a list of choices, or to {low, high}.
         seed: Seeds folds, searchers and fits.
         runs: Folder of the run directories.
         registry: Where models are registered: a folder, s3:// or gs://.
         alias: What points at the model of a finished job; null: nothing new does.
+        promote: Whether that model goes into production when it scores better there than the one that is in
+            production, on the same withheld rows; see ensembles/promotion.py. Needs another alias, and test rows.
     """
 
     name: str | None = Field(None, pattern=r"^[\w][\w.-]{0,99}$")
     families: Names = Field(min_length=1)
     metric: MetricName | None = None
-    problem_type: ProblemType | None = None
+    problem_type: AskedProblemType | None = None
     params: dict[str, dict[str, Any]] = {}
     seed: int = Field(0, ge=0, lt=2**31)
     runs: str = "runs"
     registry: Source = "registry"
     alias: str | None = Field("production", pattern=r"^[\w-]{1,100}$")
     data: DataConfig
+    promote: bool = False
     search: SearchConfig = SearchConfig()
     tracking: TrackingConfig = TrackingConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     serving: ServingConfig = ServingConfig()
     cluster: ClusterConfig = ClusterConfig()
+
+    @field_validator("promote")
+    @classmethod
+    def _check_promote(cls, promote: bool, info: ValidationInfo) -> bool:
+        data = info.data.get("data")
+        if promote and info.data.get("alias") == "production":
+            raise ValueError(
+                "a new model is in production at once with alias=production; add alias=candidate"
+            )
+        if promote and data is not None and not (data.test_size or data.test_source):
+            raise ValueError(
+                "models are compared on withheld rows; add data.test_size=0.2 or data.test_source"
+            )
+        return promote

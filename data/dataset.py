@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from configs.schema import DataConfig, ProblemType, SplitKind
+from configs.schema import AskedProblemType, DataConfig, ProblemType, SplitKind
 from configs.sources import mask_secrets
 from data.division import assign, check_division, choose_split, division_notes, set_aside, withhold
 from data.encoder import Encoder
@@ -48,6 +48,7 @@ class TabularDataset:
         golden_rows: A few raw training rows, safe for JSON, with the encoder's columns.
         fingerprint: SHA-256 of column names and rows as they were read.
         notes: What the user should be told.
+        test_fingerprint: The same of the test rows as they were read; None where no rows are withheld.
     """
 
     name: str
@@ -63,6 +64,7 @@ class TabularDataset:
     golden_rows: list[dict[str, Any]]
     fingerprint: str
     notes: tuple[str, ...]
+    test_fingerprint: str | None = None
 
     @property
     def n_rows(self) -> int:
@@ -111,6 +113,7 @@ class TabularDataset:
             "name": self.name,
             "split": self.split,
             "fingerprint": self.fingerprint,
+            "test_fingerprint": self.test_fingerprint,
             "notes": self.notes,
             "golden_rows": self.golden_rows,
             "specs": [asdict(spec) for spec in self.specs],
@@ -143,6 +146,7 @@ class TabularDataset:
                 golden_rows=about["golden_rows"],
                 fingerprint=about["fingerprint"],
                 notes=tuple(about["notes"]),
+                test_fingerprint=about.get("test_fingerprint"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataLoadError(f"{folder}: not a saved dataset, or a damaged one: {error!r}") from error
@@ -158,7 +162,7 @@ def _load_array(path: Path, mapped: bool = False) -> np.ndarray:
 
 
 def load_dataset(
-    config: DataConfig, problem_type: ProblemType | None = None, seed: int = 0
+    config: DataConfig, problem_type: AskedProblemType | None = None, seed: int = 0
 ) -> TabularDataset:
     """Read a table, withhold the test rows, infer kinds and fit the encoder on the others, and assign folds.
 
@@ -196,6 +200,7 @@ def load_dataset(
         X = encoder.transform(train)
         X_test = encoder.transform(labelled.iloc[test_rows]) if len(test_rows) else None
         y_test = y[test_rows] if len(test_rows) else None
+        test_frame = labelled.iloc[test_rows]
     frames = [frame]
     if config.test_source:
         test_frame, X_test, y_test, test_notes = _load_test(config.test_source, encoder, target)
@@ -220,6 +225,7 @@ def load_dataset(
         golden_rows=golden_rows(train, encoder.column_names),
         fingerprint=fingerprint(frames),
         notes=tuple(notes),
+        test_fingerprint=fingerprint([test_frame]) if y_test is not None else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.schema import DataConfig, ProblemType
+from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
 from data.features import MAX_CATEGORIES, FeatureSpec, infer_features
 from data.findings import (
@@ -139,7 +139,9 @@ class Inspection:
 
 
 def inspect_table(
-    config: DataConfig, problem_type: ProblemType | None = None, tell: Callable[[str], None] = lambda _: None
+    config: DataConfig,
+    problem_type: AskedProblemType | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Inspection:
     """Say what the table is, as training would take it.
 
@@ -189,7 +191,10 @@ def inspect_table(
 
 
 def _table(
-    frame: pd.DataFrame, specs: Iterable[FeatureSpec], config: DataConfig, problem_type: ProblemType | None
+    frame: pd.DataFrame,
+    specs: Iterable[FeatureSpec],
+    config: DataConfig,
+    problem_type: AskedProblemType | None,
 ) -> Table:
     kept = tuple(spec for spec in specs if spec.kind != "ignore")
     if not config.target:

@@ -25,7 +25,7 @@ from errors import BundleError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from configs.schema import ProblemType
+    from configs.schema import AskedProblemType, ProblemType
 
 Label = bool | int | float | str
 
@@ -56,26 +56,28 @@ class Target:
 
     @classmethod
     def infer(
-        cls, series: pd.Series, problem_type: ProblemType | None = None, positive_class: str | None = None
+        cls, series: pd.Series, asked: AskedProblemType | None = None, positive_class: str | None = None
     ) -> Target:
         """Say which problem the labels pose.
 
         Args:
             series: The labels; missing ones are passed over.
-            problem_type: Overrides the inferred one.
+            asked: Overrides the inferred problem type.
             positive_class: Label of the positive class, as text (binary; default: the last in order).
 
         Raises: DataError: nothing can be learned from the labels, or they do not fit what was asked for.
         """
         name = str(series.name)
         where = f"target {show(name)}"
-        if problem_type is None and is_numeric_dtype(series) and series.nunique() > SOME_INTEGERS:
-            problem_type = "regression"
-        if problem_type == "regression":
+        many = is_numeric_dtype(series) and series.nunique() > SOME_INTEGERS
+        if asked == "regression" or (asked is None and many):
             return cls._regression(series, where, positive_class)
         labels, counts = _distinct(series, where)
         _check_learnable(where, labels, len(series))
-        problem_type = problem_type or _infer_problem_type(labels, counts)
+        if asked == "classification":
+            problem_type: ProblemType = "binary" if len(labels) == 2 else "multiclass"  # noqa: PLR2004
+        else:
+            problem_type = asked or _infer_problem_type(labels, counts)
         if problem_type == "regression":
             return cls._regression(series, where, positive_class)
         _check_classes(where, labels, counts, problem_type)

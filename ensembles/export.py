@@ -114,6 +114,7 @@ def _manifest(contents: Contents) -> dict[str, Any]:
         "classes": list(dataset.target.classes),
         "n_rows": dataset.n_rows,
         "data_sha256": dataset.fingerprint,
+        "test_sha256": dataset.test_fingerprint,
         "members": [
             {
                 "trial": member.name,

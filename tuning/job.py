@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BASELINE_GRACE_S = 4.0
 TRACKING_GRACE_S = 2.0
 # What may change when a run goes on: not the table, the folds, the metric or the seed.
-RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry", "alias")
+RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry", "alias", "promote")
 
 
 def run_job(
@@ -129,6 +129,7 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     """
     # Both bring libraries of seconds, which a search should not wait for.
     from ensembles.build import build_ensemble, count_test_look, summary  # noqa: PLC0415
+    from ensembles.promotion import promote_if_better  # noqa: PLC0415
     from tuning.report import leaderboard, write_figures  # noqa: PLC0415
 
     metric = _metric(config, run)
@@ -137,7 +138,10 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, context)
     looks = count_test_look(run.path) if ensemble.test else 0
     weights = {m.trial.name: m.weight for m in ensemble.members}
-    version = Registry(config.registry).register(str(config.name), run.bundle, config.alias)
+    registry = Registry(config.registry)
+    version = registry.register(str(config.name), run.bundle, config.alias)
+    promotion = promote_if_better(registry, version) if config.promote else None
+    aliases = registry.resolve(version.model_id).aliases
     trials = read_trials(run.trials)
     rows = leaderboard(trials, metric, weights)
     write_figures(run.figures, trials, metric, weights)
@@ -151,7 +155,8 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     return {
         "model_id": version.model_id,
         "registry": mask_secrets(config.registry),
-        "aliases": list(version.aliases),
+        "aliases": list(aliases),
+        "promotion": None if promotion is None else vars(promotion),
         "bundle": version.location,
         "problem_type": config.problem_type,
         "metric": metric.name,

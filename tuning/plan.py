@@ -34,7 +34,8 @@ def plan_sweep(config: JobConfig) -> Plan:
     """
     check_families(config)
     if config.params:
-        family_spaces(config, config.problem_type or "binary")
+        asked = config.problem_type
+        family_spaces(config, "binary" if asked in (None, "classification") else asked)
     return _plan(config, load_dataset(config.data, config.problem_type, config.seed))
 
 
