@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from benchmarks.httpload import Result, load
-from benchmarks.served import Served, is_well, listens, make_registry, one_row
+from benchmarks.served import Served, a_request, is_well, listens, make_registry
 
 BEFORE_S = 5.0
 REPLICA_PORTS = range(30000, 32000)
@@ -40,15 +40,19 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=1, help="rows of a request")
     parser.add_argument("--after", type=float, default=40.0, help="seconds of load after each kill")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
-        body = one_row(make_registry(folder))
+        body = a_request(make_registry(folder), given.rows)
         with Served(folder, f"replicas={given.replicas}", port=given.port) as served:
-            print(f"ready in {served.ready_s:.1f} s; {len(replicas(served))} replicas", flush=True)
+            n = len(replicas(served))
+            print(
+                f"ready in {served.ready_s:.1f} s; {n} replicas; requests of {len(body):,} bytes", flush=True
+            )
             seen = 0
             for fault in given.faults * given.times:
                 failed = asyncio.run(one_fault(served, fault, body, given))

@@ -26,6 +26,7 @@ N_FLOATS = 20
 N_ROWS = 2000
 READY_S = 120
 STOP_S = 90
+LISTEN = "0A"
 
 
 def make_registry(folder: Path, n_versions: int = 2, trees: int = 100) -> Registry:
@@ -63,10 +64,11 @@ def make_registry(folder: Path, n_versions: int = 2, trees: int = 100) -> Regist
     return registry
 
 
-def one_row(registry: Registry) -> bytes:
-    """A request for one row."""
-    golden = json.loads((registry.resolve(NAME).fetch() / "golden.json").read_text("utf-8"))
-    return json.dumps({"data": {"records": golden["records"][:1]}}).encode()
+def a_request(registry: Registry, n_rows: int = 1) -> bytes:
+    """A request for some rows."""
+    golden = json.loads((registry.resolve(NAME).fetch() / "golden.json").read_text("utf-8"))["records"]
+    rows = [golden[i % len(golden)] for i in range(n_rows)]
+    return json.dumps({"data": {"records": rows}}).encode()
 
 
 def tabularay(*arguments: str, folder: Path) -> None:
@@ -172,18 +174,15 @@ def descendants(pid: int) -> set[int]:
 
 
 def listens(pid: int) -> list[int]:
-    """TCP ports on which a process listens."""
-    inodes = set()
+    """TCP ports on which a process listens; none once it is gone."""
+    ports: list[int] = []
     with suppress(OSError):
-        for fd in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                inodes.add(os.readlink(fd))
-    ports = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text("utf-8").splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
-                ports.append(int(fields[1].rpartition(":")[2], 16))
+        inodes = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text("utf-8").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTEN and f"socket:[{fields[9]}]" in inodes:
+                    ports.append(int(fields[1].rpartition(":")[2], 16))
     return ports
 
 

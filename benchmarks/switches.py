@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from benchmarks.httpload import OK, Result, describe, load
-from benchmarks.served import NAME, Served, make_registry, one_row
+from benchmarks.served import NAME, Served, a_request, make_registry
 from ensembles.bundle import bundle_id
 from ensembles.registry import Registry
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 async def run(served: Served, registry: Registry, broken: int, given: argparse.Namespace) -> bool:
     """Load the service and promote meanwhile; whether anything was wrong."""
-    answers, body = Answers(), one_row(registry)
+    answers, body = Answers(), a_request(registry)
     await load(served.predict_url, body, None, 4, 2.0)
     seconds = SETTLE_S + (given.switches + 1) * given.every + SETTLE_S
     began = perf_counter()

@@ -14,7 +14,9 @@ from configs.schema import ServingConfig
 logger = logging.getLogger("tabularay.serving")
 
 # HAProxy as Ray configures it offers its own pages to every network and sends a log line per request to a port where
-# nobody listens. The replicas' answers are retried elsewhere only while HAProxy still has the request's body.
+# nobody listens. The replicas' answers are retried elsewhere only while HAProxy still has the request's body, and with
+# leastconn each time after the timeout to connect, at most a second. Before it knows any backend HAProxy would answer
+# 404 to everything, so until then it does not listen.
 WRAPPER = """#!/bin/sh
 last=
 for word; do [ "$last" = -f ] && config=$word; last=$word; done
@@ -22,9 +24,14 @@ sed -i \\
     -e 's/^ *bind :{metrics}$/    bind 127.0.0.1:{metrics}/' \\
     -e 's/^ *bind \\*:{stats}$/    bind 127.0.0.1:{stats}/' \\
     -e '/^ *log 127.0.0.1:514 /d' \\
+    -e 's/^ *timeout connect .*$/    timeout connect 250ms/' \\
     -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
     "$config"
-{python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
+if grep -q '^ *use_backend' "$config"; then
+    {python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
+else
+    sed -i '/^frontend http_frontend$/{{n;d}}' "$config"
+fi
 exec {binary} "$@"
 """
 
@@ -79,6 +86,8 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
         # The stand-in listens on the port while Ray starts the next HAProxy.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
+        # After three failed checks Ray starts the next HAProxy.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
     }
     return True
