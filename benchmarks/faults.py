@@ -1,4 +1,4 @@
-"""kill -9 under load: of a replica, of the proxy, of the controller; what clients see, and how long it takes to mend.
+"""kill -9 under load of a replica, the proxy, the actor that keeps the proxy, and the controller: what clients see.
 
     python -m benchmarks.faults --rate 200 --times 3
 
@@ -25,7 +25,11 @@ from benchmarks.served import Served, a_request, is_well, listens, make_registry
 BEFORE_S = 5.0
 REPLICA_PORTS = range(30000, 32000)
 WATCH_S = 0.05
-ACTORS = {"replica": r"^ray::ServeReplica", "controller": r"^ray::ServeController"}
+ACTORS = {
+    "replica": r"^ray::ServeReplica",
+    "controller": r"^ray::ServeController",
+    "manager": r"^ray::HAProxyManager",
+}
 PROXIES = r"^\S*haproxy -db|^ray::(ProxyActor|HTTPProxy)"
 MUST_NOT_SHOW = ("replica", "controller")
 
@@ -35,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faults", nargs="+", default=["replica", "proxy", "controller"])
+    parser.add_argument("--faults", nargs="+", default=["replica", "proxy", "manager", "controller"])
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--clients", type=int, default=16)
@@ -73,8 +77,10 @@ async def one_fault(served: Served, fault: str, body: bytes, given: argparse.Nam
         raise RuntimeError(f"no {fault} below process {served.process.pid}")
     os.kill(before[0], signal.SIGKILL)
     killed_at = perf_counter() - began
-    is_whole = {"replica": replica_is_back, "proxy": proxy_is_back, "controller": controller_is_back}[fault]
-    mended = await asyncio.to_thread(wait, lambda: is_whole(served, before, given.replicas), given.after - 1)
+    is_whole = {"replica": replica_is_back, "proxy": proxy_is_back}.get(fault, actor_is_back)
+    mended = await asyncio.to_thread(
+        wait, lambda: is_whole(served, fault, before, given.replicas), given.after - 1
+    )
     result = await loading
     show(fault, result, killed_at, mended)
     return result.n_failed
@@ -108,20 +114,21 @@ def replicas(served: Served) -> list[int]:
     return well
 
 
-def replica_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
+def replica_is_back(served: Served, fault: str, before: list[int], n_replicas: int) -> bool:
     """As many answer as before, and not the one that was killed."""
     well = replicas(served)
     return len(well) >= n_replicas and before[0] not in well
 
 
-def proxy_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
+def proxy_is_back(served: Served, fault: str, before: list[int], n_replicas: int) -> bool:
     """A new connection is answered, and Ray has started another proxy, which listens."""
-    return bool(set(pids(served, "proxy")) - set(before)) and is_well(served.url)
+    return bool(set(pids(served, fault)) - set(before)) and is_well(served.url)
 
 
-def controller_is_back(served: Served, before: list[int], n_replicas: int) -> bool:
-    """There is another, and clients are answered."""
-    return bool(set(served.find(ACTORS["controller"])) - set(before)) and is_well(served.url)
+def actor_is_back(served: Served, fault: str, before: list[int], n_replicas: int) -> bool:
+    """There is another, a proxy of Ray's listens, and clients are answered."""
+    there = bool(set(pids(served, fault)) - set(before)) and bool(pids(served, "proxy"))
+    return there and is_well(served.url)
 
 
 def show(fault: str, result: Result, killed_at: float, mended: float) -> None:

@@ -19,6 +19,7 @@ from serving.judging import Counts, judge
 from serving.live import LiveModels
 from serving.loading import Loaded
 from serving.traffic import OnTrial
+from tests.conftest import tabularay
 from tests.serving.front import front_of, prepare
 from tests.serving.versions import ROW, changed, lying, make_bundles, make_registry, table
 
@@ -370,3 +371,11 @@ def test_a_promotion_by_hand_ends_the_trial_and_history_says_all(registry):
     again.start_rollout("small", 1, Plan())
     again.delete("small", 1)
     assert again.rollout("small") is None
+
+
+def test_the_command_tells_of_trials(registry, tmp_path):
+    rollout = registry.start_rollout("small", 2, Plan("shadow", 0.2), why="new data")
+    registry.end_rollout("small", rollout, promote=False, why="2 errors", who="the rule")
+    shown = tabularay("models", "history", "small", "--registry", registry.where, cwd=tmp_path).stdout
+    assert "shadow: small:2 on 20% of requests" in " ".join(shown.split())
+    assert "withdrew small:2" in " ".join(shown.split())
