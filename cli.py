@@ -348,6 +348,24 @@ def serve(
     serve_forever(model, registry, config, ready)
 
 
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is; goes into logs and histories.")],
+    role: Annotated[str, typer.Argument(help="predict, train or admin; each includes those before it.")],
+) -> None:
+    """Make a token for the endpoint: for its owner, and as a line for the file that serving.tokens names.
+
+    [bold]Example[/bold]
+
+      tabularay token ci predict
+    """
+    from serving.access import new_token
+
+    secret, line = new_token(name, role)
+    out.print(secret, highlight=False, markup=False, soft_wrap=True)
+    err.print(f"For the file of serving.tokens:\n{line}", highlight=False, markup=False, soft_wrap=True)
+
+
 app.command(help=cli_jobs.EXAMPLE_SUBMIT)(cli_jobs.submit)
 app.add_typer(cli_jobs.app, name="jobs")
 app.add_typer(cli_models.app, name="models")

@@ -96,8 +96,8 @@ def sample_rows() -> list[dict[str, Any]]:
 
 def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """POST JSON, return JSON."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=READY_WITHIN_S) as response:  # noqa: S310
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=READY_WITHIN_S) as response:
         return json.load(response)
 
 

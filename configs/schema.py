@@ -12,6 +12,7 @@ from pydantic import (
     PlainSerializer,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from configs.sources import mask_secrets
@@ -208,8 +209,15 @@ class ServingConfig(Section):
         port: TCP port.
         replicas: Model processes.
         cpus_per_replica: CPUs, and so threads, of one replica.
+        max_replicas: With more than `replicas`, replicas come and go with the load between the two.
         max_rows: Largest number of rows in one request.
+        max_waiting_rows: Rows that may wait in a replica for their prediction; then clients get 429.
         max_body_mb: Largest request body, in MB.
+        request_timeout_s: Time that a request has, its body's arrival included.
+        tokens: File of tokens, see docs/service.md; none and no TABULARAY_TOKENS: this machine may do everything.
+        tls_cert: Certificate in PEM; with tls_key, HTTPS is served.
+        tls_key: Its private key.
+        request_log: File with a line of JSON per request; null: none.
         training: Training as a service.
         poll_s: How often the registry is asked whether another version is to be served, in seconds.
         canary_share: Share in [0, 1] of the requests that name no model which the version with the alias `candidate`
@@ -223,14 +231,29 @@ class ServingConfig(Section):
     port: int = Field(8000, ge=1, le=65535)
     replicas: int = Field(1, ge=1)
     cpus_per_replica: float = Field(1.0, gt=0)
+    max_replicas: int | None = Field(None, ge=1)
     max_rows: int = Field(10_000, ge=1)
+    max_waiting_rows: int = Field(20_000, ge=1)
     max_body_mb: float = Field(10.0, gt=0)
+    request_timeout_s: float = Field(30.0, gt=0)
+    tokens: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    request_log: str | None = "requests.jsonl"
     training: TrainingServiceConfig = TrainingServiceConfig()
     poll_s: float = Field(1.0, gt=0)
     canary_share: float = Field(0.0, ge=0.0, le=1.0)
     canary_requests: int = Field(1000, ge=1)
     canary_latency_ratio: float = Field(2.0, gt=0.0)
     canary_promote: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ServingConfig:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together; one of them is not given")
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(f"max_replicas={self.max_replicas} is below replicas={self.replicas}")
+        return self
 
 
 class ClusterConfig(Section):

@@ -82,6 +82,11 @@ class Bundle:
         """
         return np.load(self.path / "background.npy", allow_pickle=False)
 
+    @cached_property
+    def golden(self) -> dict[str, Any]:
+        """Rows as `records`, and the `mean` and `total` that they must get."""
+        return _read_json(self.path / "golden.json")
+
     def predict_encoded(self, X: np.ndarray) -> EnsemblePrediction:
         """Predict encoded rows.
 
@@ -126,7 +131,7 @@ def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
     manifest = read_manifest(path)
     check_files(path, manifest)
     bundle = Bundle(path, manifest, n_threads)
-    golden = _read_json(path / "golden.json")
+    golden = bundle.golden
     found = bundle.predict(golden["records"])
     for what, values in (("mean", found.mean), ("total", found.total)):
         expected = np.asarray(golden[what])

@@ -1,77 +1,133 @@
-"""The HTTP side of the endpoint: its routes, and what they refuse."""
+"""The HTTP side of the endpoint: its routes, and what answers their errors."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from configs.schema import ServingConfig
-from ensembles.answers import answer_rows
-from errors import DataError, TabularayError
-from serving.limits import BodyLimit, add_error_answers
+from errors import TabularayError
+from serving.access import Access, require
+from serving.bodies import BodyLimit
+from serving.exchange import KEY, Front, internal_body
 from serving.live import LiveModels
-from serving.loading import Loaded
+from serving.monitoring import CONTENT_TYPE, Metrics
+from serving.openapi import document
+from serving.predict import PATH, Predict
+from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.requestlog import RequestLog
 from serving.routes_models import models_routes
-from serving.routes_training import training_routes
-from serving.schema import Health, PredictRequest, PredictResponse, Problem
+from serving.routes_training import STREAMING, training_routes
+from serving.schema import Health
 from serving.training import TrainingService
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    404: {"model": Problem, "description": "No such model."},
-    413: {"model": Problem, "description": "The body is too large."},
-    422: {"model": Problem, "description": "What is wrong with the request, and where."},
-}
+SHOWN_ERRORS = 5
 
 
-def build_api(models: LiveModels, config: ServingConfig, training: TrainingService | None = None) -> FastAPI:
-    """Build the application.
+def build_app(
+    models: LiveModels,
+    access: Access,
+    config: ServingConfig,
+    metrics: Metrics,
+    log: RequestLog,
+    training: TrainingService | None = None,
+) -> Front:
+    """Build the whole application.
 
     Args:
         models: The models it answers with.
+        access: Who may ask.
         config: Its limits.
-        training: Takes training tasks.
-        registry: Where models are registered.
+        metrics: Where requests are counted.
+        log: Where they are noted.
+        training: Takes training tasks; None: there are none.
     """
     api = FastAPI(title="tabularay", description=DESCRIPTION, version="0.1.0")
-    api.add_middleware(BodyLimit, max_bytes=int(config.max_body_mb * 1e6))
-    add_error_answers(api)
+    api.state.access = access
+    answer_errors(api)
+    _add_routes(api, models, metrics)
     api.include_router(models_routes(models, config))
     if training is not None:
         api.include_router(training_routes(training, config))
+    predict = Predict(models, access, config)
+    api.router.routes.append(Route(PATH, predict, methods=["POST"]))
+    api.openapi = lambda: document(api, models.served.bundle)
+    limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s, STREAMING)
+    return Front({PATH: predict}, limited, metrics, log)
 
-    def answer(loaded: Loaded, rows: list[Any]) -> PredictResponse:
-        X = loaded.bundle.encode(rows)
-        prediction = loaded.bundle.predict_encoded(X)
-        answers = answer_rows(loaded.bundle, prediction)
-        models.observe(loaded, X, prediction.mean, rows)
-        return PredictResponse.model_validate(
-            {"predictions": [{"model_id": loaded.model_id, **answer} for answer in answers]}
-        )
 
-    @api.post("/api/ml/predict", responses=REFUSALS)
-    async def predict(request: PredictRequest) -> PredictResponse:
-        """Predict rows. Every answer names the model version that gave it."""
-        rows = request.data.rows()
-        if len(rows) > config.max_rows:
-            raise DataError(f"data: {len(rows)} rows; at most {config.max_rows} in one request")
-        if request.model_id is not None:
-            loaded = models.find(request.model_id) or await models.load(request.model_id)
-            return answer(loaded, rows)
-        loaded = models.pick()
-        try:
-            return answer(loaded, rows)
-        except TabularayError as error:
-            if loaded is models.served:
-                raise
-            served = answer(models.served, rows)  # raises where the rows are at fault, not the candidate
-            models.failed(loaded, error)
-            return served
-
+def _add_routes(api: FastAPI, models: LiveModels, metrics: Metrics) -> None:
     @api.get("/api/ml/health")
     async def health() -> Health:
-        """That the endpoint is up, and which version it serves by default."""
-        return Health(status="ok", model_id=models.served.model_id)
+        """That the endpoint is ready, and which version it serves by default."""
+        status = models.status()
+        return Health(status="ok", model_id=status["model_id"], last_failure=status["last_failure"])
 
-    return api
+    @api.get("/api/ml/health/live", status_code=HTTPStatus.NO_CONTENT)
+    async def live() -> None:
+        """That the process answers at all."""
+
+    @api.get("/metrics", dependencies=[Depends(require("predict"))], response_class=PlainTextResponse)
+    def show_metrics() -> Response:
+        """Metrics of this machine's replicas, for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
+
+def answer_errors(api: FastAPI) -> None:
+    """Problem documents for what FastAPI finds wrong itself."""
+
+    def problem(request: Request, status: HTTPStatus, detail: str, code: str) -> Response:
+        exchange = request.scope[KEY]
+        exchange.code = code
+        body = problem_body(status, detail, code, exchange.request_id)
+        return Response(body, status, media_type=MEDIA_TYPE)
+
+    @api.exception_handler(TabularayError)
+    async def _deliberate(request: Request, error: TabularayError) -> Response:
+        request.scope[KEY].code = code_of(error)
+        status, body, headers = describe(error, request.scope[KEY].request_id)
+        return Response(body, status, headers, MEDIA_TYPE)
+
+    @api.exception_handler(Exception)
+    async def _ours(request: Request, _error: Exception) -> Response:
+        body = internal_body(request.scope[KEY])  # it is raised on, and logged by Front
+        return Response(body, HTTPStatus.INTERNAL_SERVER_ERROR, media_type=MEDIA_TYPE)
+
+    @api.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        detail = explain_validation(list(error.errors()))
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, "data_error")
+
+    @api.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        answer = problem(request, status, str(error.detail), status.name.lower())
+        answer.headers.update(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            answer.headers["allow"] = _allowed(api, request.url.path)
+        return answer
+
+
+def _allowed(api: FastAPI, path: str) -> str:
+    """Methods of a path; Starlette names those of its first route only."""
+    routes = [
+        route for route in api.routes if getattr(route, "path_regex", None) and route.path_regex.match(path)
+    ]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
+
+
+def explain_validation(errors: list[dict[str, Any]]) -> str:
+    """What is wrong with a request, and where, in one line."""
+    lines = []
+    for error in errors[:SHOWN_ERRORS]:
+        where = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
+        lines.append(f"{where}: {error['msg']}")
+    more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
+    return "; ".join(lines) + more

@@ -4,43 +4,34 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-import ray
-from fastapi import FastAPI
-from ray import serve
 
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from ensembles.registry import Registry
-from errors import ServingError
-from serving.api import build_api
-from serving.live import LiveModels
+from errors import ConfigError, ServingError
+from serving.access import Access, check_open_door, read_tokens
+from serving.haproxy import use_haproxy
 from serving.trainers import settle_training, trainers
-from serving.training import TrainingService
 
-
-@serve.deployment
-@serve.ingress()
-class Endpoint:
-    """One replica: loads the model when it starts and answers from memory."""
-
-    def __init__(self, model: str, registry: str, config: dict[str, Any]) -> None:
-        self.config = ServingConfig(**config)
-        self.models = LiveModels(registry, model, self.config)
-        self.training = TrainingService(self.config, registry)
-
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
-        self.models.start()
-        return build_api(self.models, self.config, self.training)
+APP = "tabularay"
+SHORT = Path("/tmp")  # noqa: S108 - see where it is used
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # On a busy machine a process takes longer to start than Ray's 5 s, and would be killed for it.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+}
+# Requests under way in one replica; what comes above waits in its socket.
+MOST_ONGOING = 1024
+STOP_S = 30.0
+logger = logging.getLogger("tabularay.serving")
 
 
 def serve_forever(
@@ -54,43 +45,102 @@ def serve_forever(
         config: Address, replicas, limits.
         on_ready: Called with the URL and the model id when the first request can come.
 
-    Raises: ModelNotFoundError, BundleError: before anything starts. ServingError: the port is taken, or the
-        deployment did not come up.
+    Raises: ModelNotFoundError, BundleError, ConfigError: before anything starts. ServingError: the port is taken,
+        or the deployment did not come up.
     """
+    access = read_tokens(None if config.tokens is None else Path(config.tokens))
+    check_open_door(config.host, access)
+    _check_tls(config)
+    config = settle_training(config)
     version = Registry(registry).resolve(model)
     version.manifest()
-    config = settle_training(config)
     _check_port(config.host, config.port)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    # There will be sockets in it, whose paths the kernel wants short; mkdtemp makes it ours alone.
+    folder = Path(tempfile.mkdtemp(prefix="tabularay-", dir=SHORT if SHORT.is_dir() else None))
     try:
-        _deploy(model, registry if source_scheme(registry) else str(Path(registry).resolve()), config)
-        on_ready(f"http://{config.host}:{config.port}", version.model_id)
+        use_haproxy(config, folder)
+        absolute = registry if source_scheme(registry) else str(Path(registry).resolve())
+        if config.request_log is not None:
+            config = config.model_copy(update={"request_log": str(Path(config.request_log).resolve())})
+        _deploy(model, absolute, config, access, folder)
+        scheme = "http" if config.tls_cert is None else "https"
+        on_ready(f"{scheme}://{config.host}:{config.port}", version.model_id)
         with trainers(config):
             stop.wait()
     finally:
-        if ray.is_initialized():
-            serve.shutdown()
-            ray.shutdown()
+        _stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deploy(model: str, registry: str, config: ServingConfig) -> None:
-    n_cpus = max(len(os.sched_getaffinity(0)), int(config.replicas * config.cpus_per_replica) + 1)
+def _deploy(model: str, registry: str, config: ServingConfig, access: Access, folder: Path) -> None:
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    import ray  # noqa: PLC0415 - reads the settings above
+    from ray import serve  # noqa: PLC0415
+    from ray.serve.config import HTTPOptions  # noqa: PLC0415
+
+    from serving.endpoint import Endpoint  # noqa: PLC0415 - imports Ray
+
+    most = config.max_replicas or config.replicas
+    n_cpus = max(len(os.sched_getaffinity(0)), int(most * config.cpus_per_replica) + 1)
     ray.init(
         address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
     )
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(http_options={"host": config.host, "port": config.port})
+    tls = {} if config.tls_cert is None else {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key}
+    scaling = {"num_replicas": config.replicas}
+    if config.max_replicas is not None:
+        scaling = {
+            "autoscaling_config": {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
+        }
     endpoint = Endpoint.options(
-        num_replicas=config.replicas,
+        **scaling,
         ray_actor_options={"num_cpus": config.cpus_per_replica},
-        max_ongoing_requests=64,
+        max_ongoing_requests=MOST_ONGOING,
     )
+    arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
     try:
-        serve.run(endpoint.bind(model, registry, config.model_dump()), name="tabularay", route_prefix="/")
-    except RuntimeError as error:
-        raise ServingError(f"the endpoint did not come up: {error}") from None
+        serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **tls))
+        serve.run(endpoint.bind(*arguments), name=APP, route_prefix="/")
+    except (RuntimeError, ray.exceptions.RayError) as error:
+        reason = str(getattr(error, "cause", error)).strip().partition("\n")[0]
+        raise ServingError(f"the endpoint did not come up: {reason}") from None
+
+
+def _stop() -> None:
+    import ray  # noqa: PLC0415 - not before its settings
+
+    if ray.is_initialized():
+        _stop_serve()
+        ray.shutdown()
+
+
+def _stop_serve() -> None:
+    """As serve.shutdown, but not to be tried again: else Ray prints that the controller died of what ends it."""
+    import ray  # noqa: PLC0415
+    from ray.serve.context import _get_global_client  # noqa: PLC0415
+
+    client = _get_global_client(raise_if_no_controller_running=False)
+    if client is None:
+        return
+    client.shutdown_cached_handles()
+    ended = client._controller.graceful_shutdown.options(max_task_retries=0).remote()
+    try:
+        ray.get(ended, timeout=STOP_S)
+    except ray.exceptions.RayActorError:
+        logger.debug("the controller is gone")
+    except ray.exceptions.GetTimeoutError:
+        logger.warning("Ray Serve did not stop within %g s; it is ended now", STOP_S)
+
+
+def _check_tls(config: ServingConfig) -> None:
+    for key in ("tls_cert", "tls_key"):
+        path = getattr(config, key)
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"serving.{key}={path}: no such file")
 
 
 def _check_port(host: str, port: int) -> None:

@@ -92,6 +92,7 @@ def _inside(folder: Path, asked: str) -> Path | None:
     """Where a path leads, if that is in the folder."""
     try:
         real = Path(os.path.realpath(folder / asked))
-    except (OSError, ValueError):
+        real.is_file()
+    except (OSError, ValueError):  # such as a name that is too long
         return None
     return real if real.is_relative_to(folder) else None

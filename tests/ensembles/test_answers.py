@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 from cli import app
 from configs.schema import ServingConfig
 from ensembles import load_bundle
-from serving.api import build_api
-from serving.live import LiveModels
 from tests.quick import quick_model, write_table
+from tests.serving.front import serve
 
 N = 60
 NAMES = ["연간 소득", 'a "quoted" \\ {name}.[0]', "two\nlines, <a> & 'b'", "x: y", "가입 {일}"]
@@ -51,8 +50,7 @@ def make_table(labels):
 
 
 def served(folder):
-    models = LiveModels(folder / "registry", "quick", ServingConfig())
-    return TestClient(build_api(models, ServingConfig()))
+    return TestClient(serve(folder / "registry", "quick", folder, ServingConfig()))
 
 
 @pytest.mark.parametrize(("suffix", "name"), FILES)

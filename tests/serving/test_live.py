@@ -13,9 +13,9 @@ from configs.schema import ServingConfig
 from ensembles.registry import Registry
 from errors import BundleError, ModelNotFoundError, VersionRefusedError
 from serving import moves
-from serving.api import build_api
 from serving.live import LiveModels
 from serving.loading import MAX_LOADED
+from tests.serving.front import front_of, prepare
 from tests.serving.versions import ROW, lying, make_bundles, make_registry
 
 CONFIG = ServingConfig(poll_s=0.02)
@@ -35,7 +35,7 @@ def registry(bundles, tmp_path):
 
 
 def live_models(registry, **options):
-    return LiveModels(registry.where, "small", CONFIG, **options)
+    return LiveModels(registry.where, "small", CONFIG, **{"prepare": prepare} | options)
 
 
 def damage(registry, model_id):
@@ -238,7 +238,7 @@ def test_one_load_serves_all_who_ask_at_once(registry):
 
 
 def test_a_broken_version_is_not_promoted_over_http(registry):
-    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+    with TestClient(front_of(live_models(registry), CONFIG)) as client:
         answer = client.post("/api/ml/models/small:3/promote", json={"why": "try"})
         assert answer.status_code == 409
         assert "golden rows" in answer.json()["detail"]
@@ -249,7 +249,7 @@ def test_a_broken_version_is_not_promoted_over_http(registry):
 
 
 def test_promoting_and_rolling_back_over_http_switch_at_once(registry):
-    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+    with TestClient(front_of(live_models(registry), CONFIG)) as client:
 
         def answering():
             answer = client.post("/api/ml/predict", json={"data": {"records": [ROW]}})
@@ -282,7 +282,7 @@ def test_rolling_back_to_a_broken_version_is_refused(registry):
 
 def test_lists_and_cards(registry):
     registry.promote("small", 2, "candidate")
-    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+    with TestClient(front_of(live_models(registry), CONFIG)) as client:
         assert [m["model_id"] for m in client.get("/api/ml/models").json()["models"]] == [
             "small:1",
             "small:2",

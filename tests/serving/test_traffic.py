@@ -14,12 +14,12 @@ from ensembles.registry import Registry
 from ensembles.rollouts import Plan, Rollout
 from errors import BundleError, VersionRefusedError
 from serving import moves
-from serving.api import build_api
 from serving.comparing import MAX_WAITING, Comparison
 from serving.judging import Counts, judge
 from serving.live import LiveModels
 from serving.loading import Loaded
 from serving.traffic import OnTrial
+from tests.serving.front import front_of, prepare
 from tests.serving.versions import ROW, changed, lying, make_bundles, make_registry, table
 
 CONFIG = ServingConfig(poll_s=0.02, canary_requests=20, canary_latency_ratio=1000)
@@ -187,7 +187,7 @@ def test_versions_for_another_question_are_not_compared(bundles, pair):
 
 
 def live_models(registry, config=CONFIG, **options):
-    return LiveModels(registry.where, "small", config, **options)
+    return LiveModels(registry.where, "small", config, **{"prepare": prepare} | options)
 
 
 def answer(live, rows):
@@ -245,7 +245,7 @@ def test_a_slow_candidate_is_withdrawn_from_every_replica_for_good(registry):
 
 def test_a_candidate_that_fails_a_request_is_withdrawn_and_the_client_is_answered(registry, monkeypatch):
     live = live_models(registry)
-    with TestClient(build_api(live, CONFIG)) as client:
+    with TestClient(front_of(live, CONFIG)) as client:
         body = {"model_id": "small:2", "share": 1.0}
         assert client.put("/api/ml/traffic", json=body).json()["trial"]["model_id"] == "small:2"
 
@@ -267,7 +267,7 @@ def test_a_candidate_that_fails_a_request_is_withdrawn_and_the_client_is_answere
 
 
 def test_a_version_that_fails_its_proof_is_not_tried(registry):
-    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+    with TestClient(front_of(live_models(registry), CONFIG)) as client:
         for model_id, reason in (
             ("small:3", "golden rows"),
             ("small:1", "is what is served"),
@@ -299,7 +299,7 @@ def test_one_that_breaks_on_a_single_replica_is_withdrawn_from_all(registry):
 
 
 def test_withdrawing_and_changing_over_http(registry):
-    with TestClient(build_api(live_models(registry), CONFIG)) as client:
+    with TestClient(front_of(live_models(registry), CONFIG)) as client:
         for share in (0.1, 0.4):
             trial = client.put("/api/ml/traffic", json={"model_id": "small:2", "share": share}).json()[
                 "trial"

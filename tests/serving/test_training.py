@@ -12,7 +12,11 @@ from configs.schema import ServingConfig, TrainingServiceConfig
 from configs.tasks import TaskError, TaskFolder, TaskState
 from errors import ConfigError, DataLoadError
 from models.dnn import DNNParams
-from serving.limits import add_error_answers
+from serving.access import Access
+from serving.api import answer_errors
+from serving.exchange import Front
+from serving.monitoring import Metrics
+from serving.requestlog import RequestLog
 from serving.roots import Roots
 from serving.routes_training import training_routes
 from serving.trainers import settle_training, training_cpus
@@ -46,9 +50,11 @@ class Service:
         self.service = TrainingService(config, str(folder / "registry"))
         self.tasks = TaskFolder(folder / "runs")
         api = FastAPI()
-        add_error_answers(api)
+        api.state.access = Access()
+        answer_errors(api)
         api.include_router(training_routes(self.service, config))
-        self.client = TestClient(api)
+        front = Front({}, api, Metrics(folder / "metrics", dict), RequestLog(None))
+        self.client = TestClient(front)
 
     def post(self, body, path="", **options):
         return self.client.post(f"/api/ml/train{path}", json=body, **options)
@@ -386,3 +392,8 @@ def test_training_leaves_the_replicas_their_cpus(monkeypatch):
 
 def test_switched_off(tmp_path):
     assert Service(tmp_path, enabled=False).post(NETWORK).status_code == 404
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(DataLoadError, match="outside of what is allowed"):
+        Roots((str(tmp_path),), tmp_path / "uploads").source("0" * 5000)

