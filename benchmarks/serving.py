@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,8 +26,6 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
 
 from benchmarks.httpload import describe, load
 from ensembles.bundle import load_bundle
@@ -79,9 +78,19 @@ def soak(given: argparse.Namespace, bodies: list[bytes]) -> None:
 
 
 def memory_mb() -> float:
-    """Memory of all processes that this one started, shared pages counted once per process's share."""
-    children = psutil.Process().children(recursive=True)
-    return sum(child.memory_full_info().pss for child in children if child.is_running()) / 1e6
+    """Memory of all processes below this one, each page shared by n of them counted as an nth."""
+    parents = {
+        int(p.parent.name): int(p.read_text().rpartition(")")[2].split()[1])
+        for p in Path("/proc").glob("[0-9]*/stat")
+    }
+    below = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    total = 0
+    for pid in below - {os.getpid()}:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += int(re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)[1])
+    return total / 1e3
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from serving.exchange import KEY, Front, internal_body
 from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
 from serving.openapi import document
-from serving.predict import PATH, Predict
+from serving.paths import PREDICT
+from serving.predict import Predict
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
 from serving.requestlog import RequestLog
 from serving.routes_models import models_routes
@@ -57,10 +58,10 @@ def build_app(
     if training is not None:
         api.include_router(training_routes(training, config))
     predict = Predict(models, access, config)
-    api.router.routes.append(Route(PATH, predict, methods=["POST"]))
+    api.router.routes.append(Route(PREDICT, predict, methods=["POST"]))
     api.openapi = lambda: document(api, models.served.bundle)
     limited = BodyLimit(api, int(config.max_body_mb * 1e6), config.request_timeout_s, STREAMING)
-    return Front({PATH: predict}, limited, metrics, log)
+    return Front({PREDICT: predict}, limited, metrics, log)
 
 
 def _add_routes(api: FastAPI, models: LiveModels, metrics: Metrics) -> None:

@@ -25,6 +25,8 @@ SHORT = Path("/tmp")  # noqa: S108 - see where it is used
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    # Ray's workers give way to everything else on the machine; who answers people must not.
+    "RAY_worker_niceness": "0",
     # On a busy machine a process takes longer to start than Ray's 5 s, and would be killed for it.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
 }

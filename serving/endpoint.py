@@ -19,7 +19,7 @@ from serving.ingress import shortcut
 from serving.live import LiveModels
 from serving.loading import Loaded
 from serving.monitoring import Metrics
-from serving.predict import PATH
+from serving.paths import PREDICT
 from serving.requestlog import RequestLog
 from serving.training import TrainingService
 
@@ -53,7 +53,7 @@ class Endpoint:
             RequestLog(None if log is None else Path(log)),
             TrainingService(self.config, registry),
         )
-        shortcut(self.front, (PATH,))
+        shortcut(self.front, (PREDICT,))
         # What is here stays: a full collection that walks over it would be felt as a slow answer.
         gc.collect()
         gc.freeze()

@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 from configs.schema import ServingConfig
+from serving.paths import PREDICT
 
 logger = logging.getLogger("tabularay.serving")
 
 # HAProxy as Ray configures it offers its own pages to every network and sends a log line per request to a port where
 # nobody listens. The replicas' answers are retried elsewhere only while HAProxy still has the request's body, and with
 # leastconn each time after the timeout to connect, at most a second. Before it knows any backend HAProxy would answer
-# 404 to everything, so until then it does not listen.
+# 404 to everything, so until then it does not listen. A prediction asked twice is the same; a task would be two.
 WRAPPER = """#!/bin/sh
 last=
 for word; do [ "$last" = -f ] && config=$word; last=$word; done
@@ -24,6 +25,7 @@ sed -i \\
     -e 's/^ *bind :{metrics}$/    bind 127.0.0.1:{metrics}/' \\
     -e 's/^ *bind \\*:{stats}$/    bind 127.0.0.1:{stats}/' \\
     -e '/^ *log 127.0.0.1:514 /d' \\
+    -e '/^frontend http_frontend$/{{n;s|$|\\n    http-request disable-l7-retry if !{{ path {predict} }} !METH_GET|}}' \\
     -e 's/^ *timeout connect .*$/    timeout connect 250ms/' \\
     -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
     "$config"
@@ -59,6 +61,7 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         metrics=metrics,
         stats=stats,
         seconds=seconds,
+        predict=PREDICT,
         binary=shlex.quote(get_haproxy_binary()),
         python=shlex.quote(sys.executable),
         standin=shlex.quote(str(Path(__file__).with_name("standin.py"))),
@@ -82,7 +85,6 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_NBTHREAD": str(min(4, len(os.sched_getaffinity(0)))),
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(seconds),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(seconds),
-        # A prediction asked twice is the same prediction.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
         # The stand-in listens on the port while Ray starts the next HAProxy.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",

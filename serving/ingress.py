@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ray.serve._private import replica
+from ray.serve._private import http_util, replica
 from ray.serve._private.common import RequestMetadata, RequestProtocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,4 +40,14 @@ def shortcut(app: ASGIApp, paths: Collection[str]) -> None:
 
     replica.Replica._direct_ingress_asgi = direct
     # Ray's middleware would give each request a second id.
-    replica.configure_http_middlewares = lambda options: options
+    http_util._apply_middlewares = lambda app, _middlewares: _Application(app)
+
+
+class _Application:
+    """An object, for uvicorn takes a bound method for an application of ASGI 2."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from msgspec import Struct
 
 from ensembles.bundle import Bundle
-from serving.predict import PATH
+from serving.paths import PREDICT
 from serving.problems import MEDIA_TYPE
 from serving.replies import ClassAnswer, ValueAnswer
 from serving.requests import ARROW, PredictRequest, Rows
@@ -64,7 +64,7 @@ def document(api: FastAPI, bundle: Bundle) -> dict[str, Any]:
     problem = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     found.setdefault("components", {}).setdefault("schemas", {}).update(components)
     _describe_refusals(found, problem)
-    found["paths"][PATH] = {"post": _operation(bundle, request, [classes, values], problem)}
+    found["paths"][PREDICT] = {"post": _operation(bundle, request, [classes, values], problem)}
     if api.state.access.tokens:
         found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         found["security"] = [{"token": []}]

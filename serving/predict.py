@@ -20,7 +20,6 @@ from serving.refusals import AnswerTimeoutError, OverloadedError, UnsupportedMed
 from serving.replies import add_explanation, answers_of, arrow_body, json_body
 from serving.requests import ARROW, PLAIN, Options, Order, read_arrow, read_json, read_options
 
-PATH = "/api/ml/predict"
 JSON = "application/json"
 # Requests with equal keys get the same version while another is on trial.
 TRAFFIC_KEY = b"x-traffic-key"

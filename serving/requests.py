@@ -198,7 +198,7 @@ def _refuse_duplicates(body: bytes, n_names: int) -> None:
             )
         return seen
 
-    json.loads(body, object_pairs_hook=no_duplicates)
+    json.loads(body, object_pairs_hook=no_duplicates, parse_int=float)
 
 
 def _explain(message: str, body: bytes) -> str:
@@ -207,7 +207,7 @@ def _explain(message: str, body: bytes) -> str:
     path = path.rstrip("`").removeprefix(".")
     if "[...]" in path:
         try:
-            path = _find(path, json.loads(body))
+            path = _find(path, json.loads(body, parse_int=float))
         except RecursionError:  # some other part of it; the path without its key is still true
             path = path.replace("[...]", "")
     return f"{path or 'body'}: {what[:1].lower() + what[1:]}"

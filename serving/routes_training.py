@@ -15,12 +15,12 @@ from starlette.datastructures import FormData
 
 from configs.schema import ServingConfig
 from configs.tasks import ENDED
-from errors import DataError
+from errors import DataError, TabularayError
 from serving.access import require
 from serving.refusals import OverloadedError
 from serving.training import TrainingService
 from serving.training_schema import Accepted, TaskList, TaskStatus, TrainFields, TrainRequest, Uploaded
-from serving.uploads import MULTIPART, read_form, store_table, table_of
+from serving.uploads import MULTIPART, discard_table, read_form, store_table, table_of
 
 PREFIX = "/api/ml/train"
 # Bodies that these routes read themselves, piece by piece, within limits of their own.
@@ -97,7 +97,11 @@ def _add_uploads(router: APIRouter, service: TrainingService) -> None:
             stored = await _store(service, form)
         finally:
             await form.close()
-        accepted = await asyncio.to_thread(service.submit, asked, stored.dataset_path, _who(request))
+        try:
+            accepted = await asyncio.to_thread(service.submit, asked, stored.dataset_path, _who(request))
+        except TabularayError:
+            await asyncio.to_thread(discard_table, stored.dataset_path, service.tasks.uploads)
+            raise
         response.headers["location"] = f"{PREFIX}/status/{accepted.task_id}"
         return accepted
 

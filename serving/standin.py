@@ -45,9 +45,13 @@ def main() -> None:
     except (ProcessLookupError, FileNotFoundError):
         return
     ready, _, _ = select.select([alive, node], [], [])
+    if node in ready:  # killed, it could not end its HAProxy, which would keep the port and answer for nobody
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(alive, signal.SIGTERM)
+        return
     text = config.read_text("utf-8") if config.exists() else ""
     front, admin = FRONT.search(text), ADMIN.search(text)
-    if node in ready or not front or not admin or accepts(front[1], int(front[2])):
+    if not front or not admin or accepts(front[1], int(front[2])):
         return
     own = config.with_name(f"stand-in-{os.getpid()}.cfg")
     own.write_text(OWN.sub("", text), "utf-8")

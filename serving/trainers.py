@@ -109,5 +109,5 @@ def training_cpus(config: ServingConfig) -> int:
     """CPUs for training: those that the replicas leave, at least one."""
     if config.training.cpus is not None:
         return config.training.cpus
-    reserved = math.ceil(config.replicas * config.cpus_per_replica)
+    reserved = math.ceil((config.max_replicas or config.replicas) * config.cpus_per_replica)
     return max(1, len(os.sched_getaffinity(0)) - reserved)

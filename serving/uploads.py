@@ -111,6 +111,11 @@ def store_table(table: UploadFile, uploads: Path) -> str:
     return f"{UPLOADED}{upload_id}/{name}"
 
 
+def discard_table(dataset_path: str, uploads: Path) -> None:
+    """Remove a table that store_table has kept."""
+    shutil.rmtree(uploads / dataset_path.removeprefix(UPLOADED).partition("/")[0])
+
+
 def _safe_name(name: str) -> str:
     """The file's own name, without what a path or a shell could read into it."""
     name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", name)[-1]).lstrip(".-")[-100:]

@@ -218,3 +218,14 @@ def test_large_requests_are_answered_in_order(binary_job, tmp_path, record):
         for i in some:
             one = post(client, {"data": {"records": [rows[i]]}}).json()["predictions"][0]
             assert many[i]["probabilities"] == pytest.approx(one["probabilities"], rel=1e-4)
+
+
+def test_answers_are_as_the_document_has_them(client, record):
+    import msgspec
+
+    from serving.openapi import ClassPredictions
+
+    for query in ("", "?interval=0.9&explain=true&draws=true"):
+        content = client.post(f"/api/ml/predict{query}", json={"data": {"records": [record]}}).content
+        answer = msgspec.json.decode(content, type=ClassPredictions).predictions[0]
+        assert msgspec.json.encode({"predictions": [answer]}) == content

@@ -316,6 +316,16 @@ def test_a_table_and_its_task_in_one_request(service):
     assert job.problem_type == "regression"
 
 
+def test_a_table_whose_task_is_refused_is_not_kept(tmp_path):
+    service = Service(tmp_path, max_running=1, max_waiting=0)
+    service.new()
+    sent = service.client.post(
+        "/api/ml/train/upload", data={"target_column": "y"}, files={"file": ("t.csv", b"1")}
+    )
+    assert sent.status_code == 429
+    assert list((tmp_path / "runs" / "service" / "uploads").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "name", "content", "status", "expected"),
     [

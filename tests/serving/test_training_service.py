@@ -104,6 +104,12 @@ class Server:
         run = self.tasks.find(task_id).state().run
         return json.loads(Path(run, "driver.json").read_text())["pid"]
 
+    def sessions(self, task_id):
+        """Beginnings of a task's sweep: `sweep`, then `resume`s."""
+        events = Path(self.tasks.find(task_id).state().run, "events.jsonl").read_text().splitlines()
+        kinds = [json.loads(line)["event"] for line in events if line.endswith("}")]
+        return [kind for kind in kinds if kind in ("sweep", "resume")]
+
     def trainer(self):
         """Process of the trainer."""
         return int(re.findall(r"process (\d+) looks after", self.trainer_log())[-1])
@@ -244,8 +250,10 @@ def test_a_task_outlives_its_server_and_is_resumed_when_killed(server):
     assert server.driver(task_id) == driver
 
     os.kill(driver, signal.SIGKILL)
-    server.wait_for(task_id, lambda s: is_running(s) and server.driver(task_id) != driver)
-    resumed = server.wait_for(task_id, lambda s: s["trials"]["completed"] > later["trials"]["completed"])
+    server.wait_for(task_id, lambda s: is_running(s) and len(server.sessions(task_id)) == 2)
+    killed = server.status(task_id)
+    resumed = server.wait_for(task_id, lambda s: s["trials"]["completed"] > killed["trials"]["completed"])
+    assert resumed["trials"]["completed"] > later["trials"]["completed"]
     assert resumed["run"] == before["run"]
     assert server.tasks.find(task_id).state().deaths == 1
 
@@ -253,16 +261,15 @@ def test_a_task_outlives_its_server_and_is_resumed_when_killed(server):
         kill_session(pid)
     server.kill()
     server.start()
-    last = server.wait_for(
-        task_id,
-        lambda s: is_running(s) and s["trials"]["completed"] > resumed["trials"]["completed"],
-    )
+    server.wait_for(task_id, lambda s: is_running(s) and len(server.sessions(task_id)) == 3)
+    killed = server.status(task_id)
+    last = server.wait_for(task_id, lambda s: s["trials"]["completed"] > killed["trials"]["completed"])
     assert (last["run"], server.tasks.find(task_id).state().deaths) == (before["run"], 1)
     httpx.post(server.url(f"/api/ml/train/cancel/{task_id}"))
     assert server.wait_for(task_id, is_over)["status"] == "stopped"
+    assert server.sessions(task_id) == ["sweep", "resume", "resume"]
     [run] = (server.folder / "runs").glob("survivor-*")
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    assert [e["event"] for e in events if e["event"] in ("sweep", "resume")] == ["sweep", "resume", "resume"]
     numbers = [e["number"] for e in events if e["event"] == "end" and e["state"] == "completed"]
     assert len(numbers) == len(set(numbers))  # nothing that was finished was done twice
 

@@ -1,0 +1,3 @@
+"""Paths that more than one part of the service knows."""
+
+PREDICT = "/api/ml/predict"
