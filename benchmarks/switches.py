@@ -2,9 +2,9 @@
 
     python -m benchmarks.switches --switches 20 --rate 200
 
-Odd promotions go through the API, even ones straight to the registry, as the command or another machine does it.
-Half-way a version that lacks a byte is promoted in the registry: it must never answer. Ends with 1 if a request
-failed, the broken version answered, or a promotion was not followed.
+Each promotes a version that has to be loaded. Odd promotions go through the API, even ones straight to the registry, as
+the command or another machine does it. Half-way a version that lacks a byte is promoted in the registry: it must never
+answer. Ends with 1 if a request failed, the broken version answered, or a promotion was not followed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from benchmarks.httpload import OK, Result, describe, load
 from benchmarks.served import NAME, Served, a_request, make_registry
 from ensembles.bundle import bundle_id
 from ensembles.registry import Registry
+from ensembles.versions import ModelVersion
 
 SETTLE_S = 2.0
+# More than a replica keeps in memory: each promotion loads.
+N_COPIES = 10
 WINDOW_S = 1.0
 
 
@@ -70,14 +73,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
         registry = make_registry(folder)
-        broken = add_broken(registry, Path(scratch) / "broken")
+        broken = add_broken(registry)
+        versions = [add_copy(registry, 2 - n % 2, f"copy {n}").version for n in range(N_COPIES)]
         with Served(folder, f"replicas={given.replicas}", *given.options, port=given.port) as served:
             print(f"ready in {served.ready_s:.1f} s; {given.replicas} replicas", flush=True)
-            sys.exit(asyncio.run(run(served, registry, broken, given)))
+            sys.exit(asyncio.run(run(served, registry, (broken, versions), given)))
 
 
-async def run(served: Served, registry: Registry, broken: int, given: argparse.Namespace) -> bool:
+async def run(
+    served: Served, registry: Registry, made: tuple[int, list[int]], given: argparse.Namespace
+) -> bool:
     """Load the service and promote meanwhile; whether anything was wrong."""
+    broken, versions = made
     answers, body = Answers(), a_request(registry)
     await load(served.predict_url, body, None, 4, 2.0)
     seconds = SETTLE_S + (given.switches + 1) * given.every + SETTLE_S
@@ -91,7 +98,7 @@ async def run(served: Served, registry: Registry, broken: int, given: argparse.N
         if number == given.switches // 2:
             await asyncio.to_thread(registry.promote, NAME, broken, why="broken on purpose")
             await asyncio.sleep(given.every)
-        version = 2 - number % 2
+        version = versions[number % len(versions)]
         model_id = f"{NAME}:{version}"
         moments.append((perf_counter() - began, model_id))
         if number % 2:
@@ -150,16 +157,21 @@ def promote(url: str, model_id: str) -> None:
         answer.read()
 
 
-def add_broken(registry: Registry, folder: Path) -> int:
-    """Register a version and take a byte from what the registry keeps of it."""
-    source = registry.resolve(NAME).fetch()
-    shutil.copytree(source, folder)
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    manifest["note"] = "broken on purpose"
+def add_copy(registry: Registry, source: int, note: str) -> ModelVersion:
+    """Register a version again, with a note in its manifest that makes it another."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle"
+        shutil.copytree(registry.resolve(f"{NAME}:{source}").fetch(), folder)
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        manifest["note"] = note
+        manifest["bundle_id"] = bundle_id(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        return registry.register(NAME, folder, alias=None)
 
-    manifest["bundle_id"] = bundle_id(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    version = registry.register(NAME, folder, alias=None)
+
+def add_broken(registry: Registry) -> int:
+    """Register a version and take a byte from what the registry keeps of it."""
+    version = add_copy(registry, 1, "broken on purpose")
     graph = version.fetch() / "graph.onnx"
     graph.write_bytes(graph.read_bytes()[:-1])
     return version.version
