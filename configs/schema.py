@@ -92,7 +92,8 @@ class SearchConfig(Section):
         sampler: What proposes parameters: Optuna's TPE, random, GP or CMA-ES sampler.
         choice: Which family is next under a time budget: the one with the most expected gain of the ensemble per
             second, the one on which least time was spent, or each in turn.
-        scheduler: What stops trials early: race (asynchronous successive halving over folds), median or none.
+        scheduler: What stops trials early: ensemble (the race below, but a trial that can enter the ensemble goes on,
+            and one that cannot stops), race (asynchronous successive halving over folds), median or none.
         reduction_factor: One in this many trials passes each rung of the race.
         warm_start: An earlier run (path, name or latest) whose best trials are tried first.
         cpus_per_trial: CPUs, and so threads, of one trial.
@@ -107,7 +108,7 @@ class SearchConfig(Section):
     num_trials: int | None = Field(None, gt=0)
     sampler: Literal["tpe", "random", "gp", "cmaes"] = "tpe"
     choice: Literal["gain", "time", "turns"] = "gain"
-    scheduler: Literal["race", "median", "none"] = "race"
+    scheduler: Literal["ensemble", "race", "median", "none"] = "ensemble"
     reduction_factor: float = Field(3.0, gt=1.0)
     warm_start: str | None = None
     cpus_per_trial: int = Field(1, ge=1)
