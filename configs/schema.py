@@ -147,6 +147,8 @@ class EnsembleConfig(Section):
     Attributes:
         max_steps: Greedy selection steps, with replacement.
         max_members: Different trials that may enter.
+        fold_models: How many of its fold models answer for a member: as many as its weight deserves, all of them from a
+            weight of .4 on (weighted), or all for every member.
         refit: Each member fitted once more on all rows, instead of its fold models; smaller and faster. Members for
             which time is short keep their fold models.
         max_latency_ms: Most that an encoded row may take in the graph on one thread, as measured here; null: no limit.
@@ -157,6 +159,7 @@ class EnsembleConfig(Section):
 
     max_steps: int = Field(40, ge=1, le=200)
     max_members: int = Field(15, ge=1, le=100)
+    fold_models: Literal["weighted", "all"] = "weighted"
     refit: bool = False
     max_latency_ms: float | None = Field(None, gt=0)
     threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None
