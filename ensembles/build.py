@@ -113,7 +113,7 @@ def build_ensemble(
         notes=notes,
     )
     facts = {**facts, "metric": metric, "scores": summary(ensemble)}
-    _write(run / "bundle", dataset, ensemble, facts, context.deadline)
+    _write(run / "bundle", dataset, ensemble, facts, context)
     return ensemble
 
 
@@ -184,7 +184,7 @@ def _members(
 
 
 def _write(
-    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], deadline: float | None
+    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], context: FitContext
 ) -> None:
     members = tuple(
         ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, m.deployed.load(), m.deployed.n_shares)
@@ -192,5 +192,5 @@ def _write(
     )
     honesty = ensemble.honesty
     learned = (honesty.calibration, honesty.conformal, honesty.threshold)
-    contents = Contents(dataset, members, *learned, facts, deadline)
+    contents = Contents(dataset, members, *learned, facts, context.deadline, context.n_threads)
     write_bundle(path, contents)

@@ -24,7 +24,7 @@ from ensembles.importance import Scorer, importance_in_time
 from ensembles.parity import proof_rows, prove
 from ensembles.session import GraphSession
 from errors import TrainingError
-from models.base import Task
+from models.base import FitContext, Task
 from models.boosting import TargetScale
 
 __all__ = ["Contents", "ExportMember", "write_bundle"]
@@ -50,6 +50,7 @@ class Contents:
         threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
         facts: What else the manifest says: name, metric, scores, run.
         deadline: time.monotonic() at which what can be left out ends; None: never.
+        n_threads: Threads with which the models answer for the proof.
     """
 
     dataset: TabularDataset
@@ -59,6 +60,7 @@ class Contents:
     threshold: dict[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     deadline: float | None = None
+    n_threads: int = 1
 
     def left_s(self) -> float:
         """Seconds until the deadline; infinite without one."""
@@ -83,8 +85,8 @@ def write_bundle(path: Path, contents: Contents) -> None:
     np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
     session = GraphSession(beside / "graph.onnx")
     X = proof_rows(contents.dataset, (beside / "graph.onnx").stat().st_size)
-    deadline = time.monotonic() + PROOF_SHARE * contents.left_s()
-    proof = prove(session, contents.members, contents.dataset, contents.calibration, X, deadline)
+    context = FitContext(contents.n_threads, deadline=time.monotonic() + PROOF_SHARE * contents.left_s())
+    proof = prove(session, contents.members, contents.dataset, contents.calibration, X, context)
     manifest = _manifest(contents) | {
         "export_difference": proof.difference,
         "export_uncertainty_difference": proof.spread_difference,

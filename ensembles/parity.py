@@ -15,9 +15,10 @@ from ensembles.graph import ExportMember
 from ensembles.session import GraphSession
 from ensembles.uncertainty import EnsemblePrediction, UncertaintySum
 from errors import TrainingError
-from models.base import Model
+from models.base import FitContext, Model
 
-# Of predictions and of uncertainties, as shares of max(1, spread of the target).
+# Of predictions and of uncertainties, as shares of max(1, spread of the target). Both stay below 1e-6 where seen; near
+# certainty, logarithms make more of a prediction's difference.
 LIMIT = 1e-5
 SPREAD_LIMIT = 1e-4
 # Without withheld rows, so many training rows.
@@ -25,7 +26,7 @@ MOST_ROWS = 2000
 # Rows are compared so many at a time: after the first of them the time may end it.
 STEP_ROWS = 200
 # Rows times bytes of the graph, which say how long they take; no more where nothing else limits it.
-MOST_WORK = 1e12
+MOST_WORK = 2e11
 MISSING_ROWS = 32
 MISSING_SHARE = 0.3
 UNCERTAINTIES = ("total", "aleatoric", "epistemic")
@@ -73,7 +74,7 @@ def prove(
     dataset: TabularDataset,
     calibration: Mapping[str, Any] | None,
     X: np.ndarray,
-    deadline: float | None = None,
+    context: FitContext,
 ) -> Proof:
     """Compare the graph with its models, on encoded rows X (n_samples, n_features).
 
@@ -83,7 +84,7 @@ def prove(
         dataset: The training side's table.
         calibration: See ensembles.calibration, or None.
         X: See proof_rows.
-        deadline: time.monotonic() at which the rows compared so far must do; None: all are compared.
+        context: Threads of the models, and the deadline at which the rows compared so far must do.
 
     Raises: TrainingError: they differ by more than 1e-5, uncertainties by more than 1e-4 (times the spread of a
         regression target where that is above 1); names the member that differs most.
@@ -92,11 +93,11 @@ def prove(
     scale, slack = _units(dataset)
     proof = Proof(0.0, 0.0, 0)
     for start in range(0, len(X), STEP_ROWS):
-        if start and deadline is not None and time.monotonic() >= deadline:
+        if start and context.deadline is not None and time.monotonic() >= context.deadline:
             break
         rows = X[start : start + STEP_ROWS]
         found = session.predict(rows)
-        expected, each = _reference(parts, dataset, rows)
+        expected, each = _reference(parts, dataset, rows, context.n_threads)
         if calibration is not None:
             expected = expected.calibrated(calibrate(expected.mean, calibration))
         difference = _worst(found.mean, expected.mean) / scale
@@ -126,13 +127,16 @@ def _units(dataset: TabularDataset) -> tuple[float, float]:
 
 
 def _reference(
-    members: Sequence[tuple[ExportMember, Sequence[Model]]], dataset: TabularDataset, X: np.ndarray
+    members: Sequence[tuple[ExportMember, Sequence[Model]]],
+    dataset: TabularDataset,
+    X: np.ndarray,
+    n_threads: int,
 ) -> tuple[EnsemblePrediction, list[np.ndarray]]:
     """The answer of the models themselves, and each member's own."""
     both = UncertaintySum(dataset.problem_type == "regression")
     each = []
     for member, parts in members:
-        answers = [model.predict(X) for model in parts]
+        answers = [model.predict(X, n_threads) for model in parts]
         for answer in answers:
             both.add(answer, member.weight / len(answers), member.noise)
         each.append(np.mean([answer.mean.astype(np.float64) for answer in answers], axis=0))

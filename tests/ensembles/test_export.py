@@ -177,8 +177,8 @@ def test_without_time_the_first_rows_are_proved(dataset, members, tmp_path):
     whole = read_manifest(tmp_path / "bundle")
     X = np.tile(proof_rows(dataset, 10), (10, 1))
     session = GraphSession(tmp_path / "bundle" / "graph.onnx")
-    hurried = prove(session, members, dataset, None, X, deadline=time.monotonic() - 1)
-    unhurried = prove(session, members, dataset, None, X)
+    hurried = prove(session, members, dataset, None, X, FitContext(deadline=time.monotonic() - 1))
+    unhurried = prove(session, members, dataset, None, X, FitContext())
     assert (hurried.n_rows, unhurried.n_rows) == (STEP_ROWS, len(X))
     assert 0 < hurried.difference <= unhurried.difference == whole["export_difference"] < 1e-6
     assert 0 < unhurried.spread_difference == whole["export_uncertainty_difference"] < 1e-5
