@@ -33,6 +33,7 @@ SPACES = {
     for family in ("lightgbm", "dnn")
 }
 RMSE = partial(loss, "rmse")
+TOLD = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 class Sweep:
@@ -78,26 +79,39 @@ class Sweep:
         rows = fold == FOLDS
         return (Y[rows] + (0.1 + 2 * abs(x - 0.2)) * rng.normal(size=rows.sum())).astype(np.float32)
 
+    def fails(self, number, fold):
+        """Some fits do, and again whenever they are tried."""
+        code = int(self.configs[number]["params"]["x"] * 1e9)
+        return self.configs[number]["origin"] == "random" and code % 5 == 0 and code % N_FOLDS == fold
+
     def step(self, ray_id):
         """The next fold of a running trial, or what was finished of a resumed one."""
-        number = self.running[ray_id]
+        number, error = self.running[ray_id], ""
         if not (ray_id in self.fresh and self.scores[number]):
             fold = len(self.scores[number])
-            values = self.predict(number, fold)
-            path = self.folder / str(number) / f"fold_{fold}"
-            path.mkdir(parents=True)
-            np.save(path / "oof.npy", values[:, None])
-            self.scores[number].append(RMSE(Y[fold == FOLDS], values[:, None]))
+            if self.fails(number, fold):
+                error = "it diverged"
+            else:
+                self.fit(number, fold)
         self.fresh.discard(ray_id)
         means = running_means(self.scores[number])
-        result = {"scores": means, "score": means[-1], "n_folds": len(means), "spent_s": 0.1, "error": ""}
+        score = means[-1] if means else float("nan")
+        result = {"scores": means, "score": score, "n_folds": len(means), "spent_s": 0.1, "error": error}
         self.searcher.on_trial_result(ray_id, result)
         asked = type("Asked", (), {"config": self.configs[number]})
         stops = self.race.on_trial_result(None, asked, result) == TrialScheduler.STOP
-        if stops or len(means) == N_FOLDS:
-            self.state[number] = "stopped" if stops else "completed"
+        if stops or error or len(means) == N_FOLDS:
+            self.state[number] = "failed" if error else "stopped" if stops else "completed"
             self.searcher.on_trial_complete(ray_id, result)
             del self.running[ray_id]
+
+    def fit(self, number, fold):
+        """Predictions of a fold, on disk, and its score."""
+        values = self.predict(number, fold)
+        path = self.folder / str(number) / f"fold_{fold}"
+        path.mkdir(parents=True)
+        np.save(path / "oof.npy", values[:, None])
+        self.scores[number].append(RMSE(Y[fold == FOLDS], values[:, None]))
 
     def run(self, order, most_steps=10**6):
         for _ in range(most_steps):
@@ -140,6 +154,7 @@ def test_the_same_trials_stop_whatever_finishes_first(tmp_path):
     states = [state for state, *_ in ends[0].values()]
     assert states.count("stopped") > 3
     assert states.count("completed") > 3
+    assert states.count("failed") > 0
     reasons = " ".join(runs[0].race.reasons.values())
     assert "cannot enter the ensemble" in reasons
 
@@ -166,8 +181,7 @@ def test_optuna_is_told_what_became_of_each_trial(tmp_path_factory, seed, total_
     }
     assert sorted(told) == sorted(sweep.configs) == list(range(N_TRIALS))
     for number, (state, n_folds, params) in sweep.ends().items():
-        expected = TrialState.COMPLETE if state == "completed" else TrialState.PRUNED
-        assert told[number].state is expected
+        assert told[number].state is TOLD[state]
         assert len(told[number].intermediate_values) == n_folds
         assert (n_folds == N_FOLDS) == (state == "completed")
         assert told[number].params == params
