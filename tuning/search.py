@@ -110,7 +110,7 @@ class _Search:
             sample_rows(folds, config.seed),
             partial(loss, plan.metric.name),
             run.trial_path,
-            lagged=budget.total_s is None,
+            lagged=budget.total_s is None and config.search.scheduler == "ensemble",
             on_gain=self._log_gain,
         )
         self.on_gain = lambda: None
