@@ -46,13 +46,16 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1, help="rows of a request")
     parser.add_argument("--after", type=float, default=40.0, help="seconds of load after each kill")
+    parser.add_argument(
+        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
         body = a_request(make_registry(folder), given.rows)
-        with Served(folder, f"replicas={given.replicas}", port=given.port) as served:
+        with Served(folder, f"replicas={given.replicas}", *given.options, port=given.port) as served:
             n = len(replicas(served))
             print(
                 f"ready in {served.ready_s:.1f} s; {n} replicas; requests of {len(body):,} bytes", flush=True

@@ -61,6 +61,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument(
+        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
@@ -68,7 +71,7 @@ def main() -> None:
         folder = given.folder or Path(scratch)
         registry = make_registry(folder)
         broken = add_broken(registry, Path(scratch) / "broken")
-        with Served(folder, f"replicas={given.replicas}", port=given.port) as served:
+        with Served(folder, f"replicas={given.replicas}", *given.options, port=given.port) as served:
             print(f"ready in {served.ready_s:.1f} s; {given.replicas} replicas", flush=True)
             sys.exit(asyncio.run(run(served, registry, broken, given)))
 

@@ -88,6 +88,8 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
         # The stand-in listens on the port while Ray starts the next HAProxy.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
+        # Only what fits can be sent to another replica; about 110 rows of 20 numbers.
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
         # After three failed checks Ray starts the next HAProxy.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",

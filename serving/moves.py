@@ -68,6 +68,7 @@ async def try_out(
     Raises: ModelNotFoundError: no such version. VersionRefusedError: it fails, is served already, or answers another
         question than the served one.
     """
+    await live.refresh()  # so that it is compared with what is served everywhere, not with what was a moment ago
     version = await asyncio.to_thread(live.wishes.resolve, model_id)
     if version.name != live.wishes.name:
         raise VersionRefusedError(

@@ -283,6 +283,16 @@ def test_a_version_that_fails_its_proof_is_not_tried(registry):
     assert [e["action"] for e in registry.history("small")] == ["register"] * 4
 
 
+def test_a_trial_begins_beside_what_was_promoted_just_now(registry):
+    async def story():
+        live = live_models(registry)
+        registry.promote("small", 2)
+        await moves.try_out(live, "small:1", Plan())
+        return live.served.model_id, live.trial.model_id
+
+    assert asyncio.run(story()) == ("small:2", "small:1")
+
+
 def test_one_that_breaks_on_a_single_replica_is_withdrawn_from_all(registry):
     def prepare(loaded):
         if loaded.model_id == "small:2":
