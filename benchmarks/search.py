@@ -32,7 +32,7 @@ from configs.schema import SearchConfig
 from data.dataset import TabularDataset
 from data.metrics import get_metric, loss
 from data.sources import load_table
-from ensembles.running import RunningEnsemble, sample_rows
+from ensembles.running import Entry, RunningEnsemble, sample_rows, try_entry
 from ensembles.selection import select
 from models.base import Task
 from models.trials import StoredTrial, read_trials, write_trial
@@ -46,8 +46,8 @@ from tuning.spaces import family_spaces
 from tuning.studies import FamilyStudy
 
 SLOTS = 2
-RULES = [("turns", "none"), ("turns", "race"), ("time", "race"), ("gain", "race"), ("time", "none"),
-         ("gain", "none"), ("time", "median")]  # fmt: skip
+RULES = [("turns", "none"), ("turns", "race"), ("time", "race"), ("gain", "race"), ("gain", "ensemble"),
+         ("time", "none"), ("gain", "none"), ("time", "median")]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,10 @@ class Replay:
         self.rows = sample_rows(tape.folds, 0)
         self.places = np.searchsorted(np.flatnonzero(tape.folds >= 0), self.rows)
         self.ensemble = RunningEnsemble(tape.y[self.rows], tape.loss)
-        knows = SimpleNamespace(rung=lambda number, n: self.ledger.rung(number, n, len(self.ledger)))
+        self.playing: dict[int, Taped] = {}
+        knows = SimpleNamespace(
+            rung=lambda number, n: self.ledger.rung(number, n, len(self.ledger)), entry=self._entry
+        )
         self.scheduler = make_scheduler(
             SearchConfig(scheduler=scheduler), knows, tape.metric.mode, tape.n_folds
         )
@@ -130,23 +133,22 @@ class Replay:
     def run(self) -> float:
         """Play to the end of the time; returns the loss of the selected ensemble on the withheld rows."""
         events: list[tuple[float, int, int]] = []  # time, trial, folds finished
-        playing: dict[int, Taped] = {}
         for _slot in range(SLOTS):
-            self._start(0.0, playing, events)
+            self._start(0.0, events)
         while events:
             now, number, n_done = heapq.heappop(events)
             if now > self.end:
                 break
-            trial = playing[number]
+            trial = self.playing[number]
             self.ledger.progress(number, list(trial.means[:n_done]), sum(trial.seconds[:n_done]))
             if n_done == self.tape.n_folds or self._stops(number, trial, n_done):
                 self._finish(number, trial, n_done)
-                self._start(now, playing, events)
+                self._start(now, events)
             else:
                 heapq.heappush(events, (now + trial.seconds[n_done], number, n_done + 1))
         return self._score()
 
-    def _start(self, now: float, playing: dict[int, Taped], events: list[tuple[float, int, int]]) -> None:
+    def _start(self, now: float, events: list[tuple[float, int, int]]) -> None:
         facts = self.ledger.families
         open_ = [
             f for f in self.tape.families
@@ -158,13 +160,20 @@ class Replay:
         family = fresh[0] if fresh else self.choose(open_, self.ledger)[0]
         trial, number = self.queues[family][facts[family].n_proposed], len(self.ledger)
         self.ledger.add(Proposal(number, family, {}, trial.origin, ""))
-        playing[number] = trial
+        self.playing[number] = trial
         heapq.heappush(events, (now + trial.seconds[0], number, 1))
 
     def _stops(self, number: int, trial: Taped, n_done: int) -> bool:
         asked = SimpleNamespace(config={"number": number, "origin": trial.origin})
         result = {"n_folds": n_done, "score": trial.means[n_done - 1], "error": ""}
         return self.scheduler.on_trial_result(None, asked, result) == "STOP"
+
+    def _entry(self, number: int, n_done: int) -> Entry | None:
+        if self.ensemble.mean is None:
+            return None
+        done = self.tape.folds[self.rows] < n_done
+        predictions = self.playing[number].oof[self.places[done]]
+        return try_entry(self.ensemble.y[done], self.ensemble.mean[done], predictions, self.tape.loss)
 
     def _finish(self, number: int, trial: Taped, n_done: int) -> None:
         whole = n_done == self.tape.n_folds
@@ -266,7 +275,7 @@ def say(tape: Tape, seconds: float, shuffles: int) -> None:
     for (choice, scheduler), values in losses.items():
         ratio = values / base
         print(
-            f"  {seconds:5.0f} s  choice={choice:6s} scheduler={scheduler:7s} loss {values.mean():.6g}  "
+            f"  {seconds:5.0f} s  choice={choice:6s} scheduler={scheduler:8s} loss {values.mean():.6g}  "
             f"of turns without scheduler {ratio.mean():.4f} +- {ratio.std(ddof=1) / len(ratio) ** 0.5:.4f}",
             flush=True,
         )

@@ -103,7 +103,8 @@ class SearchConfig(Section):
         sampler: What proposes parameters: Optuna's TPE, random, GP or CMA-ES sampler.
         choice: Which family is next under a time budget: the one with the most expected gain of the ensemble per
             second, the one on which least time was spent, or each in turn.
-        scheduler: What stops trials early: race (asynchronous successive halving over folds), median or none.
+        scheduler: What stops trials early: ensemble (the race below, but a trial that can enter the ensemble goes on,
+            and one that cannot stops), race (asynchronous successive halving over folds), median or none.
         reduction_factor: One in this many trials passes each rung of the race.
         warm_start: An earlier run (path, name or latest) whose best trials are tried first.
         cpus_per_trial: CPUs, and so threads, of one trial.
@@ -118,7 +119,7 @@ class SearchConfig(Section):
     num_trials: int | None = Field(None, gt=0)
     sampler: Literal["tpe", "random", "gp", "cmaes"] = "tpe"
     choice: Literal["gain", "time", "turns"] = "gain"
-    scheduler: Literal["race", "median", "none"] = "race"
+    scheduler: Literal["ensemble", "race", "median", "none"] = "ensemble"
     reduction_factor: float = Field(3.0, gt=1.0)
     warm_start: str | None = None
     cpus_per_trial: int = Field(1, ge=1)
@@ -157,6 +158,8 @@ class EnsembleConfig(Section):
     Attributes:
         max_steps: Greedy selection steps, with replacement.
         max_members: Different trials that may enter.
+        fold_models: How many of its fold models answer for a member: as many as its weight deserves, all of them from a
+            weight of .4 on (weighted), or all for every member.
         refit: Each member fitted once more on all rows, instead of its fold models; smaller and faster. Members for
             which time is short keep their fold models.
         max_latency_ms: Most that an encoded row may take in the graph on one thread, as measured here; null: no limit.
@@ -167,6 +170,7 @@ class EnsembleConfig(Section):
 
     max_steps: int = Field(40, ge=1, le=200)
     max_members: int = Field(15, ge=1, le=100)
+    fold_models: Literal["weighted", "all"] = "weighted"
     refit: bool = False
     max_latency_ms: float | None = Field(None, gt=0)
     threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None

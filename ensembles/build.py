@@ -19,7 +19,7 @@ from ensembles.candidates import Candidates
 from ensembles.export import Contents, ExportMember, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
 from ensembles.latency import estimate_latency, select_within
-from ensembles.member import Member, load_models
+from ensembles.member import Deployed, Member, deploy, full_weight_of, order_of
 from ensembles.refit import refit_members
 from ensembles.scoring import in_time, score_test
 from ensembles.selection import Limits, Selection, select
@@ -83,8 +83,9 @@ def build_ensemble(
     folds = np.asarray(dataset.folds)
     y = np.asarray(dataset.y)[folds >= 0]
     candidates = Candidates(_complete(run, dataset), folds)
-    selection, notes = _select(candidates, y, metric, config, dataset)
-    members, rows = _members(selection, candidates, y, folds[folds >= 0])
+    selection, full_weight, notes = _select(candidates, y, metric, config, dataset)
+    models = deploy(candidates.trials, selection.weights, dataset.split, full_weight)
+    members, rows = _members(selection, candidates, models, y, folds[folds >= 0])
     honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, context)
@@ -112,7 +113,7 @@ def build_ensemble(
         notes=notes,
     )
     facts = {**facts, "metric": metric, "scores": summary(ensemble)}
-    _write(run / "bundle", dataset, ensemble, facts, context.deadline)
+    _write(run / "bundle", dataset, ensemble, facts, context)
     return ensemble
 
 
@@ -151,19 +152,24 @@ def _complete(run: Path, dataset: TabularDataset) -> list[StoredTrial]:
 
 def _select(
     candidates: Candidates, y: np.ndarray, metric: str, config: EnsembleConfig, dataset: TabularDataset
-) -> tuple[Selection, dict[str, Any]]:
+) -> tuple[Selection, float, dict[str, Any]]:
+    """The selection, the weight from which on members have all their fold models, and notes."""
     limits = Limits(config.max_steps, config.max_members)
     if config.max_latency_ms is None:
-        return select(candidates, y, metric, limits), {}
-    selection, latency = select_within(candidates, y, metric, limits, config, dataset)
-    return selection, {"latency_ms": {"estimate": latency, "limit": config.max_latency_ms}}
+        return select(candidates, y, metric, limits), full_weight_of(config), {}
+    selection, latency, full_weight = select_within(candidates, y, metric, limits, config, dataset)
+    return selection, full_weight, {"latency_ms": {"estimate": latency, "limit": config.max_latency_ms}}
 
 
 def _members(
-    selection: Selection, candidates: Candidates, y: np.ndarray, folds: np.ndarray
+    selection: Selection,
+    candidates: Candidates,
+    models: Mapping[int, Deployed],
+    y: np.ndarray,
+    folds: np.ndarray,
 ) -> tuple[tuple[Member, ...], Validated]:
     """The members by falling weight, and their out-of-fold predictions in the same order."""
-    order = sorted(selection.weights, key=lambda i: (-selection.weights[i], candidates.trials[i].number))
+    order = order_of(candidates.trials, selection.weights)
     oofs = [candidates[i] for i in order]
 
     def noise(P: np.ndarray) -> float:
@@ -171,19 +177,20 @@ def _members(
 
     weights = [selection.weights[i] for i in order]
     members = [
-        Member(candidates.trials[i], w, noise(P)) for i, w, P in zip(order, weights, oofs, strict=True)
+        Member(candidates.trials[i], w, noise(P), models[i])
+        for i, w, P in zip(order, weights, oofs, strict=True)
     ]
     return tuple(members), Validated(y, folds, oofs, weights)
 
 
 def _write(
-    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], deadline: float | None
+    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], context: FitContext
 ) -> None:
     members = tuple(
-        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, load_models(m.deployed, dataset.split))
+        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, m.deployed.load(), m.deployed.n_shares)
         for m in ensemble.members
     )
     honesty = ensemble.honesty
     learned = (honesty.calibration, honesty.conformal, honesty.threshold)
-    contents = Contents(dataset, members, *learned, facts, deadline)
+    contents = Contents(dataset, members, *learned, facts, context.deadline, context.n_threads)
     write_bundle(path, contents)

@@ -24,13 +24,15 @@ from ensembles.importance import Scorer, importance_in_time
 from ensembles.parity import proof_rows, prove
 from ensembles.session import GraphSession
 from errors import TrainingError
-from models.base import Task
+from models.base import FitContext, Task
 from models.boosting import TargetScale
 
 __all__ = ["Contents", "ExportMember", "write_bundle"]
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
 BACKGROUND_ROWS = 64
+# Share of the time left that the proof may take once it has seen its first rows.
+PROOF_SHARE = 0.5
 # Longest time for the columns' importance, and the share of the time left that it may take.
 IMPORTANCE_S = 10.0
 IMPORTANCE_SHARE = 0.5
@@ -48,6 +50,7 @@ class Contents:
         threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
         facts: What else the manifest says: name, metric, scores, run.
         deadline: time.monotonic() at which what can be left out ends; None: never.
+        n_threads: Threads with which the models answer for the proof.
     """
 
     dataset: TabularDataset
@@ -57,6 +60,11 @@ class Contents:
     threshold: dict[str, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     deadline: float | None = None
+    n_threads: int = 1
+
+    def left_s(self) -> float:
+        """Seconds until the deadline; infinite without one."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
 
 def write_bundle(path: Path, contents: Contents) -> None:
@@ -77,8 +85,13 @@ def write_bundle(path: Path, contents: Contents) -> None:
     np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
     session = GraphSession(beside / "graph.onnx")
     X = proof_rows(contents.dataset, (beside / "graph.onnx").stat().st_size)
-    proof = prove(session, contents.members, contents.dataset, contents.calibration, X)
-    manifest = _manifest(contents) | {"export_difference": proof.difference, "export_rows": proof.n_rows}
+    context = FitContext(contents.n_threads, deadline=time.monotonic() + PROOF_SHARE * contents.left_s())
+    proof = prove(session, contents.members, contents.dataset, contents.calibration, X, context)
+    manifest = _manifest(contents) | {
+        "export_difference": proof.difference,
+        "export_uncertainty_difference": proof.spread_difference,
+        "export_rows": proof.n_rows,
+    }
     _write_json(beside / "golden.json", _golden(Bundle(beside, manifest, session=session), contents.dataset))
     manifest["importance"] = _importance(session, contents)
     (beside / "card.md").write_text(card_markdown(manifest), "utf-8")
@@ -142,10 +155,12 @@ def _importance(session: GraphSession, contents: Contents) -> list[dict[str, Any
     dataset, metric = contents.dataset, contents.facts.get("metric")
     if dataset.X_test is None or dataset.y_test is None or metric is None:
         return []
-    left = float("inf") if contents.deadline is None else contents.deadline - time.monotonic()
     scorer = Scorer(lambda X: session.predict(X).mean, np.asarray(dataset.y_test), dataset.problem_type)
     found = importance_in_time(
-        scorer, np.asarray(dataset.X_test), dataset.encoder, min(IMPORTANCE_S, IMPORTANCE_SHARE * left)
+        scorer,
+        np.asarray(dataset.X_test),
+        dataset.encoder,
+        min(IMPORTANCE_S, IMPORTANCE_SHARE * contents.left_s()),
     )
     rows = [{"column": one.column, "loss": one.loss[metric]} for one in found]
     return sorted(rows, key=lambda row: -row["loss"])

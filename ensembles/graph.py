@@ -32,7 +32,8 @@ class ExportMember:
         family: Key of its family.
         weight: Its weight; weights sum to 1.
         noise: Variance of its out-of-fold errors (regression; 0 for classes).
-        models: Its fold models, or the one that was refitted.
+        models: Those of its fold models that answer, or the one that was refitted.
+        n_shares: In how many shares the draws are divided, see Model.part_of; 0: in as many as there are models.
     """
 
     name: str
@@ -40,11 +41,13 @@ class ExportMember:
     weight: float
     noise: float
     models: tuple[Model, ...]
+    n_shares: int = 0
 
     @property
     def parts(self) -> list[Model]:
         """Its models, each with its part of the draws, see Model.part_of."""
-        return [model.part_of(index, len(self.models)) for index, model in enumerate(self.models)]
+        n_shares = self.n_shares or len(self.models)
+        return [model.part_of(index, n_shares) for index, model in enumerate(self.models)]
 
 
 def build_graph(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,27 +12,28 @@ from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from ensembles.candidates import Candidates
 from ensembles.graph import ExportMember, build_graph
-from ensembles.member import load_models
+from ensembles.member import Deployed, deploy, full_weight_of
 from ensembles.selection import Limits, Selection, select
 from ensembles.session import GraphSession
 from models.base import Task
 from models.boosting import TargetScale
-from models.trials import StoredTrial
 
 PROBE_ROWS = 8
 REPEATS = 40
 WARM_UP = 5
 
 
-def estimate_latency(trials: Sequence[StoredTrial], dataset: TabularDataset) -> float:
-    """Milliseconds that one encoded row takes in a graph of some trials, on one thread.
+def estimate_latency(found: Sequence[Deployed], dataset: TabularDataset) -> float:
+    """Milliseconds that one encoded row takes in a graph of some trials' models, on one thread.
 
     Args:
-        trials: Their fold models, or what they were refitted to, make the graph.
+        found: What the graph is made of.
         dataset: Rows to try it with, one at a time.
     """
-    share = 1 / len(trials)
-    members = [ExportMember(t.name, t.family, share, 0.0, load_models(t, dataset.split)) for t in trials]
+    share = 1 / len(found)
+    members = [
+        ExportMember(one.trial.name, one.trial.family, share, 0.0, one.load(), one.n_shares) for one in found
+    ]
     task = Task.of(dataset)
     units = TargetScale.of(np.asarray(dataset.y), task)
     session = GraphSession(build_graph(members, task, units, None).SerializeToString())
@@ -53,12 +54,12 @@ def select_within(
     limits: Limits,
     config: EnsembleConfig,
     dataset: TabularDataset,
-) -> tuple[Selection, float]:
+) -> tuple[Selection, float, float]:
     """Select so that the estimated latency is within a limit.
 
-    The free selection is kept where it fits. Otherwise one is made anew among its members and the best of each
-    family, each of which is measured alone; together they are a little faster. Where none is fast enough, the
-    fastest alone is taken.
+    The free selection is kept where it fits. Otherwise one is made anew among its members and the best of each family,
+    each of which is measured alone and with all its models; together they are a little faster, and light ones have
+    fewer. Where none is fast enough, the fastest alone is taken, with one model of its own.
 
     Args:
         candidates: Out-of-fold predictions.
@@ -68,20 +69,29 @@ def select_within(
         config: Says how much a row may take, and whether members will be refitted: each is then measured as one model.
         dataset: The training rows.
 
-    Returns: the selection and its latency in milliseconds.
+    Returns: the selection, its latency in milliseconds, and the weight from which on members have all fold models.
     """
-    trials = [replace(t, folds=t.folds[-1:]) if config.refit else t for t in candidates.trials]
+
+    def latency_of(weights: Mapping[int, float], full_weight: float) -> float:
+        found = deploy(candidates.trials, weights, dataset.split, full_weight).values()
+        if config.refit:
+            found = [Deployed(one.trial, one.folds[-1:], 1) for one in found]
+        return estimate_latency(list(found), dataset)
+
+    full_weight = full_weight_of(config)
     free = select(candidates, y, metric, limits)
-    latency = estimate_latency([trials[i] for i in free.weights], dataset)
+    latency = latency_of(free.weights, full_weight)
     if latency <= config.max_latency_ms:
-        return free, latency
+        return free, latency, full_weight
     pool = sorted({*free.weights, *_best_of_families(candidates, free.singles)})
-    costs = [estimate_latency([trials[i]], dataset) for i in pool]
+    costs = [latency_of({i: 1.0}, 0.0) for i in pool]
     limits = replace(limits, costs=costs, max_cost=config.max_latency_ms)
     found = select([candidates[i] for i in pool], y, metric, limits)
     weights = {pool[place]: weight for place, weight in found.weights.items()}
-    latency = estimate_latency([trials[i] for i in weights], dataset)
-    return replace(found, weights=weights, best=free.best, best_loss=free.best_loss), latency
+    if full_weight and min(costs) > config.max_latency_ms:
+        full_weight = float("inf")
+    latency = latency_of(weights, full_weight)
+    return replace(found, weights=weights, best=free.best, best_loss=free.best_loss), latency, full_weight
 
 
 def _best_of_families(candidates: Candidates, singles: Sequence[float]) -> list[int]:

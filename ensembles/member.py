@@ -1,14 +1,64 @@
-"""A trial in the ensemble, and the models that answer for it."""
+"""A trial in the ensemble, and which of its models answer for it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from configs.schema import SplitKind
+from configs.schema import EnsembleConfig, SplitKind
 from models.base import Model
 from models.trials import StoredTrial
+
+# Members of at least this weight answer with all their fold models, lighter ones with fewer as they are lighter.
+FULL_WEIGHT = 0.4
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The models that answer for a trial.
+
+    Attributes:
+        trial: The trial, or what it was refitted to.
+        folds: The folds whose models they are.
+        n_shares: In how many shares the draws of the trial's models are divided; each model has one.
+    """
+
+    trial: StoredTrial
+    folds: tuple[int, ...]
+    n_shares: int
+
+    @classmethod
+    def whole(cls, trial: StoredTrial, split: SplitKind) -> Deployed:
+        """All models that a trial can answer with."""
+        folds = tuple(record.fold for record in trial.final_folds(split))
+        return cls(trial, folds, len(folds))
+
+    @property
+    def key(self) -> tuple[Path, tuple[int, ...]]:
+        """Equal where the same models answer."""
+        return self.trial.path, self.folds
+
+    def load(self) -> tuple[Model, ...]:
+        """The models, each with all its draws."""
+        return tuple(self.trial.load_model(fold) for fold in self.folds)
+
+    def predict_each(self, X: np.ndarray, n_threads: int) -> np.ndarray:
+        """The mean answer of each model, with its share of the draws, as in a bundle.
+
+        Shape: X (n_samples, n_features) -> float64 (n_models, n_samples, n_outputs).
+        """
+        parts = [model.part_of(index, self.n_shares) for index, model in enumerate(self.load())]
+        return np.stack([part.predict(X, n_threads).mean.astype(np.float64) for part in parts])
+
+    def predict_mean(self, X: np.ndarray, n_threads: int) -> np.ndarray:
+        """The mean answer of the models.
+
+        Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
+        """
+        return self.predict_each(X, n_threads).mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -19,33 +69,56 @@ class Member:
         trial: The trial.
         weight: Its weight; weights sum to 1.
         noise: Variance of its out-of-fold errors (regression; 0 for classes).
+        kept: Its fold models that answer.
         refitted: Where its one model on all rows lies, as a trial of one fold; None: its fold models answer.
     """
 
     trial: StoredTrial
     weight: float
     noise: float
+    kept: Deployed
     refitted: StoredTrial | None = None
 
     @property
-    def deployed(self) -> StoredTrial:
-        """The trial whose models answer."""
-        return self.refitted or self.trial
+    def deployed(self) -> Deployed:
+        """The models that answer."""
+        return self.kept if self.refitted is None else Deployed(self.refitted, (0,), 1)
 
 
-def load_models(trial: StoredTrial, split: SplitKind) -> tuple[Model, ...]:
-    """The models that answer for a trial."""
-    return tuple(trial.load_model(record.fold) for record in trial.final_folds(split))
+def full_weight_of(config: EnsembleConfig) -> float:
+    """The weight from which on members have all their fold models, see deploy."""
+    return FULL_WEIGHT if config.fold_models == "weighted" else 0.0
 
 
-def predict_mean(trial: StoredTrial, split: SplitKind, X: np.ndarray, n_threads: int) -> np.ndarray:
-    """The mean answer of a trial's models, which share their draws as in a bundle.
+def order_of(trials: Sequence[StoredTrial], weights: Mapping[int, float]) -> list[int]:
+    """The members' indices by falling weight."""
+    return sorted(weights, key=lambda i: (-weights[i], trials[i].number))
 
-    Shape: X (n_samples, n_features) -> float64 (n_samples, n_outputs).
+
+def deploy(
+    trials: Sequence[StoredTrial], weights: Mapping[int, float], split: SplitKind, full_weight: float
+) -> dict[int, Deployed]:
+    """How many of their fold models answer for the members, and which.
+
+    Averaging the folds of a light member changes the ensemble's answer by little, and each of its models costs as much
+    as a heavy one's. So members have fold models in proportion to their weight, at least one. Each begins with the fold
+    after the one before's last, so that all folds are heard alike.
+
+    Args:
+        trials: The candidates.
+        weights: Candidate index -> weight, of the members.
+        split: How the rows were divided.
+        full_weight: Members of this weight or more have all their fold models; 0: every member has.
+
+    Returns: candidate index -> its models.
     """
-    final = trial.final_folds(split)
-    total: np.ndarray | float = 0.0
-    for index, record in enumerate(final):
-        model = trial.load_model(record.fold).part_of(index, len(final))
-        total = total + model.predict(X, n_threads).mean.astype(np.float64)
-    return np.asarray(total) / len(final)
+    found, begin = {}, 0
+    for i in order_of(trials, weights):
+        whole = Deployed.whole(trials[i], split)
+        n = len(whole.folds)
+        share = 1.0 if full_weight <= weights[i] else weights[i] / full_weight
+        n_kept = int(np.clip(np.ceil(n * share - 1e-9), 1, n))
+        places = sorted((begin + k) % n for k in range(n_kept))
+        found[i] = Deployed(whole.trial, tuple(whole.folds[place] for place in places), n)
+        begin += n_kept
+    return found

@@ -15,7 +15,7 @@ from ensembles.bootstrap import score_intervals
 from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set
 from ensembles.honesty import Honesty
-from ensembles.member import Member, predict_mean
+from ensembles.member import Deployed, Member
 from ensembles.thresholds import decide, measure
 from models.base import FitContext, Task
 from models.baseline import predict_untuned_lightgbm
@@ -52,13 +52,14 @@ def predict_rows(
         rows: X (n_samples, n_features), and threads to predict them with.
     """
     X, n_threads = rows
-    found = {m.deployed.path: m.deployed for m in members} | {best.path: best}
-    means = {path: predict_mean(trial, dataset.split, X, n_threads) for path, trial in found.items()}
-    each = np.stack([means[m.deployed.path] for m in members]).astype(np.float32)
-    mean = sum(m.weight * means[m.deployed.path] for m in members)
+    alone = Deployed.whole(best, dataset.split)
+    found = {models.key: models for models in (*(m.deployed for m in members), alone)}
+    means = {key: models.predict_mean(X, n_threads) for key, models in found.items()}
+    each = np.stack([means[m.deployed.key] for m in members]).astype(np.float32)
+    mean = sum(m.weight * means[m.deployed.key] for m in members)
     if dataset.problem_type != "regression":
         mean = calibrate(mean / mean.sum(axis=1, keepdims=True), honesty.calibration)
-    return Answers(each, mean, means[best.path])
+    return Answers(each, mean, means[alone.key])
 
 
 @dataclass(frozen=True)

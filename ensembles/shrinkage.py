@@ -1,12 +1,11 @@
-"""How much closer members come to each other when each is the mean of its fold models."""
+"""How much closer members come to each other when they are means of fold models."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from configs.schema import SplitKind
 from data.dataset import TabularDataset
-from ensembles.member import Member, load_models
+from ensembles.member import Deployed, Member
 from ensembles.spread import member_spread
 
 PROBE_ROWS = 256
@@ -14,38 +13,36 @@ JITTER = 0.05
 
 
 def spread_factor(members: tuple[Member, ...], dataset: TabularDataset, n_threads: int) -> float:
-    """Mean ratio of the spread of members of one fold to that of the deployed ones, at least 1.
+    """Mean ratio of the spread of members of one fold to that of the deployed ones.
 
-    Out of fold, a member is one model; deployed, it is the mean of several, and the spread that intervals are
-    stretched by is smaller for no better reason. The ratio needs rows that no model was fitted on but no labels:
-    training rows whose numbers are moved by a twentieth of their standard deviation. That tells most of what truly
-    new rows would (california housing: a factor of 1.29 and 1.32 for 1.39 and 1.49).
+    Out of fold, a member is one model, and all are of one fold; deployed, it is the mean of several, or of another
+    fold than the next, and the spread that intervals are stretched by differs for no better reason. The ratio needs
+    rows that no model was fitted on but no labels: training rows whose numbers are moved by a twentieth of their
+    standard deviation. That tells most of what truly new rows would (california housing: a factor of 1.29 and 1.32 for
+    1.39 and 1.49).
 
     Args:
         members: What is deployed.
         dataset: The training rows.
         n_threads: Threads to predict with.
     """
+    if len(members) == 1 or all(m.refitted is not None for m in members):
+        return 1.0
     weights = [m.weight for m in members]
     X = _probe(dataset)
-    answers = [_by_model(member, dataset.split, X, n_threads) for member in members]
+    wholes = [m.deployed if m.refitted else Deployed.whole(m.trial, dataset.split) for m in members]
+    answers = [whole.predict_each(X, n_threads) for whole in wholes]
     n_models = max(len(a) for a in answers)
-    if n_models == 1 or len(members) == 1:
+    if n_models == 1:
         return 1.0
-    deployed = member_spread(np.stack([a.mean(axis=0) for a in answers]), weights)
+    kept = [
+        a[[whole.folds.index(fold) for fold in m.deployed.folds]]
+        for a, whole, m in zip(answers, wholes, members, strict=True)
+    ]
+    deployed = member_spread(np.stack([a.mean(axis=0) for a in kept]), weights)
     folds = [np.stack([a[k % len(a)] for a in answers]) for k in range(n_models)]
     single = [np.log(_floored(member_spread(fold, weights), deployed)).mean() for fold in folds]
-    return float(max(1.0, np.exp(np.mean(single) - np.log(_floored(deployed, deployed)).mean())))
-
-
-def _by_model(member: Member, split: SplitKind, X: np.ndarray, n_threads: int) -> np.ndarray:
-    """Answers of each model of a member.
-
-    Shape: -> float64 (n_models, n_samples, 1).
-    """
-    models = load_models(member.deployed, split)
-    parts = [model.part_of(i, len(models)) for i, model in enumerate(models)]
-    return np.stack([part.predict(X, n_threads).mean.astype(np.float64) for part in parts])
+    return float(np.exp(np.mean(single) - np.log(_floored(deployed, deployed)).mean()))
 
 
 def _probe(dataset: TabularDataset) -> np.ndarray:

@@ -48,16 +48,44 @@ class FoldRace(FIFOScheduler):
         if n_done not in self.rungs or trial.config["origin"] in STARTING_POINTS or result["error"]:
             return TrialScheduler.CONTINUE
         peers = self.searcher.rung(number, n_done)
-        if len(peers) < MIN_PEERS:
+        reason = self._against(number, n_done, result["score"], peers) if len(peers) >= MIN_PEERS else ""
+        if not reason:
             return TrialScheduler.CONTINUE
+        self.reasons[number] = f"{self.name}: {reason}"
+        return TrialScheduler.STOP
+
+    def _against(self, number: int, n_done: int, score: float, peers: Sequence[float]) -> str:
+        """Why a trial should stop; empty: it should not."""
         cut = float(np.quantile([self.sign * p for p in peers], 1 - self.share))
-        if self.sign * result["score"] >= cut:
-            return TrialScheduler.CONTINUE
-        self.reasons[number] = (
-            f"{self.name}: {result['score']:.5g} after {n_done} of its folds, "
+        if self.sign * score >= cut:
+            return ""
+        return (
+            f"{score:.5g} after {n_done} of its folds, "
             f"{self.sign * cut:.5g} needed to be in the best {self.share:.0%} of {len(peers)}"
         )
-        return TrialScheduler.STOP
+
+
+class EnsembleRace(FoldRace):
+    """A fold race in which the running ensemble has the first word.
+
+    At a rung the trial's predictions so far are mixed into the ensemble's. Whatever its rank, a trial that lowers the
+    loss goes on: it can enter; and one that raises it at every share by more than two standard errors stops: it
+    cannot. Between the two, where luck would decide, the rank does.
+    """
+
+    def _against(self, number: int, n_done: int, score: float, peers: Sequence[float]) -> str:
+        entry = self.searcher.entry(number, n_done)
+        if entry is None:
+            return super()._against(number, n_done, score, peers)
+        if entry.can:
+            return ""
+        if entry.cannot:
+            return (
+                f"cannot enter the ensemble: after {n_done} of its folds every mix raises the loss there, "
+                f"the best by {-entry.gain:.3g} (standard error {entry.noise:.1g})"
+            )
+        reason = super()._against(number, n_done, score, peers)
+        return reason and f"{reason}; no mix lowers the ensemble's loss there"
 
 
 class MedianRule(FoldRace):
@@ -74,7 +102,8 @@ def make_scheduler(search: SearchConfig, searcher: FamilySearcher, mode: str, n_
     if search.scheduler == "median":
         return MedianRule(searcher, mode, range(1, n_folds), 0.5)
     rungs = [] if search.scheduler == "none" else halving_rungs(n_folds, search.reduction_factor)
-    return FoldRace(searcher, mode, rungs, 1 / search.reduction_factor)
+    race = EnsembleRace if search.scheduler == "ensemble" else FoldRace
+    return race(searcher, mode, rungs, 1 / search.reduction_factor)
 
 
 def halving_rungs(n_folds: int, reduction_factor: float) -> list[int]:

@@ -12,9 +12,9 @@ from ray import tune
 from rich.console import Console
 
 from data.metrics import loss
-from ensembles.running import RunningEnsemble, sample_rows
+from ensembles.running import sample_rows
 from models.base import Task
-from models.trials import StoredTrial, read_oof_rows
+from models.trials import StoredTrial
 from tuning.budget import Budget
 from tuning.controller import run_trials
 from tuning.disk import DiskBudget
@@ -28,6 +28,7 @@ from tuning.runs import Run
 from tuning.scheduler import make_scheduler
 from tuning.searcher import FamilySearcher, SearchSetup
 from tuning.spaces import family_spaces
+from tuning.standing import SweepStanding
 from tuning.stopping import SweepEnd
 from tuning.tracking import TrackingProcess
 from tuning.trainable import FoldTrainable
@@ -102,32 +103,33 @@ class _Search:
             choice=config.search.choice,
             resources=family_resources(config),
         )
-        self.rows = sample_rows(np.asarray(dataset.folds), config.seed)
-        y = np.asarray(dataset.y)[self.rows]
-        self.ensemble = RunningEnsemble(y, partial(loss, plan.metric.name))
+        folds = np.asarray(dataset.folds)
+        self.standing = SweepStanding(
+            np.asarray(dataset.y),
+            folds,
+            sample_rows(folds, config.seed),
+            partial(loss, plan.metric.name),
+            run.trial_path,
+            lagged=budget.total_s is None and config.search.scheduler == "ensemble",
+            on_gain=self._log_gain,
+        )
         self.on_gain = lambda: None
-        self.searcher = FamilySearcher(setup, budget, self.gain_of)
+        self.searcher = FamilySearcher(setup, budget, self.standing)
         self.disk = DiskBudget(config.search.disk_budget_gb * 1e9, plan.metric.mode, self.searcher.gain)
         self.scheduler = make_scheduler(config.search, self.searcher, plan.metric.mode, dataset.n_folds)
 
-    def gain_of(self, number: int, family: str) -> float:
-        """Offer a complete trial to the running ensemble."""
-        predictions = read_oof_rows(
-            self.run_directory.trial_path(number, family), np.asarray(self.plan.dataset.folds), self.rows
-        )
-        before = self.ensemble.n_members
-        gain = self.ensemble.add(predictions)
-        if gain > 0 or not before:
-            score = self.plan.metric.from_loss(self.ensemble.loss)
-            self.run_directory.log("ensemble", number=number, score=score, n_members=self.ensemble.n_members)
-            self.on_gain()
-        return gain
+    def _log_gain(self, number: int) -> None:
+        score, n_members = self._score()
+        self.run_directory.log("ensemble", number=number, score=score, n_members=n_members)
+        self.on_gain()
+
+    def _score(self) -> tuple[float, int]:
+        ensemble = self.standing.ensemble
+        return self.plan.metric.from_loss(ensemble.loss), ensemble.n_members
 
     def recorder(self, display: Display, stopper: SweepEnd) -> Recorder:
         """What records the trials."""
-        self.on_gain = lambda: display.ensemble(
-            self.plan.metric.from_loss(self.ensemble.loss), self.ensemble.n_members
-        )
+        self.on_gain = lambda: display.ensemble(*self._score())
         n_folds, reasons = self.plan.dataset.n_folds, self.scheduler.reasons
         return Recorder(self.run_directory, n_folds, display.update, reasons, stopper, self.disk)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from ray.tune.search import Searcher
 
 from configs.schema import ResourcesConfig
 from data.metrics import Metric
+from ensembles.running import Entry
 from models.trials import StoredTrial
 from tuning.budget import Budget
 from tuning.choice import CHOICES
 from tuning.ledger import Ledger, Proposal
 from tuning.spaces import FamilySpace
+from tuning.standing import Standing
 from tuning.studies import FamilyStudy, Journal
 
 LAG_PER_SLOT = 3
@@ -74,17 +76,14 @@ class FamilySearcher(Searcher):
     Args:
         setup: What is searched.
         budget: The job's time.
-        gain_of: Called with number and family of a complete trial; says how much it lowered the running ensemble's
-            loss.
+        standing: The ensemble of the complete trials.
     """
 
-    def __init__(
-        self, setup: SearchSetup, budget: Budget, gain_of: Callable[[int, str], float] = lambda *_trial: 0.0
-    ) -> None:
+    def __init__(self, setup: SearchSetup, budget: Budget, standing: Standing | None = None) -> None:
         super().__init__(metric="score", mode=setup.metric.mode)
         self.setup = setup
         self.budget = budget
-        self.gain_of = gain_of
+        self.standing = standing or Standing()
         self.ledger = Ledger(tuple(setup.spaces), setup.n_folds)
         self.choose_family = CHOICES["turns" if budget.total_s is None else setup.choice]
         self.studies = {
@@ -162,6 +161,10 @@ class FamilySearcher(Searcher):
         last = number - self.lag if self.lag is not None else len(self.ledger)
         return self.ledger.rung(number, n_folds, last)
 
+    def entry(self, number: int, n_folds: int) -> Entry | None:
+        """What a running trial would bring to the ensemble, by its finished folds; None while there is none."""
+        return self.standing.entry(number, self.ledger.proposals[number].family, n_folds)
+
     def restore_trials(self, trials: list[StoredTrial]) -> None:
         """Take in the trials that an earlier session of this sweep left, in the order of their numbers.
 
@@ -180,6 +183,7 @@ class FamilySearcher(Searcher):
             if trial.state in OUTCOMES:
                 self._end(trial.number, OUTCOMES[trial.state])
             else:
+                self.standing.proposed(trial.number)
                 self._again.append(trial.number)
 
     def finish(self) -> None:
@@ -194,7 +198,8 @@ class FamilySearcher(Searcher):
 
     def _end(self, number: int, outcome: TrialState) -> None:
         proposal = self.ledger.proposals[number]
-        gain = self.gain_of(number, proposal.family) if outcome is TrialState.COMPLETE else 0.0
+        gain = self.standing.complete(number, proposal.family) if outcome is TrialState.COMPLETE else 0.0
+        self.standing.ended(number)
         self.ledger.end(number, outcome, gain)
         self.journal.add(proposal)
         proposal.params, proposal.why = {}, ""  # of thousands of trials only figures stay in memory
@@ -220,6 +225,8 @@ class FamilySearcher(Searcher):
             facts.n_told += 1
             facts.n_told_failed += proposal.outcome is TrialState.FAIL
             self.studies[proposal.family].tell(proposal.number, proposal.scores, proposal.outcome)
+            if proposal.outcome is TrialState.COMPLETE:
+                self.standing.seen(proposal.number, proposal.family)
 
     def _choose(self) -> tuple[str, str] | None:
         left = self.budget.left_s()
@@ -246,6 +253,7 @@ class FamilySearcher(Searcher):
         asked = self.studies[family].ask(number, point)
         proposal = Proposal(number, family, self.setup.spaces[family].fixed | asked, origin, why)
         self.ledger.add(proposal)
+        self.standing.proposed(number)
         return proposal
 
     def _start(self, trial_id: str, proposal: Proposal) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from tuning.folds import FoldJob, SweepData, fit_fold
 class FoldTrainable(tune.Trainable):
     """Fits one fold a step and reports the mean score so far; a worker runs many trials.
 
-    Folds that an earlier worker has finished are read, not fitted again. A fit that raises ends the trial with the
-    text of its error; the worker goes on to the next trial.
+    Folds that an earlier worker has finished are read, not fitted again, and reported before the next one begins:
+    whether the trial may go on can still be undecided. A fit that raises ends the trial with the text of its error;
+    the worker goes on to the next trial.
     """
 
     def setup(self, config: dict[str, Any], data: SweepData | None = None) -> None:
@@ -40,6 +41,7 @@ class FoldTrainable(tune.Trainable):
         self.started = time.time()
         path = self.data.trials / trial_name(config["number"], config["family"])
         self.records: list[FoldRecord] = list(read_folds(path))
+        self.read = bool(self.records)
         self.spent_before_s = sum(r.total_s for r in self.records)
         self.job = FoldJob(
             path=path,
@@ -61,6 +63,9 @@ class FoldTrainable(tune.Trainable):
         over = self.data.search_end is not None and began >= self.data.search_end
         if fold == self.data.n_folds or over:
             return self._report(began, done=True)
+        if self.read:
+            self.read = False
+            return self._report(began, done=False)
         try:
             record = fit_fold(self.data, self.job, fold, self.records[-1] if self.records else None)
         except Exception:  # noqa: BLE001 - whatever a fit raises is this trial's end, and is reported whole

@@ -14,6 +14,7 @@ from ensembles import latency
 from ensembles.build import build_ensemble, summary
 from ensembles.bundle import load_bundle, read_manifest
 from ensembles.conformal import interval
+from ensembles.member import Deployed
 from ensembles.scoring import predict_rows
 from ensembles.spread import member_spread
 from errors import ConfigError, TrainingError
@@ -100,7 +101,9 @@ def test_a_fit_that_fails_keeps_the_fold_models(runs, monkeypatch, unwritten):
 
 def test_a_limit_of_latency_is_kept_to(runs, monkeypatch, unwritten):
     cost = {"lightgbm": 2.0, "xgboost": 4.0, "dnn": 8.0}
-    monkeypatch.setattr(latency, "estimate_latency", lambda trials, _: sum(cost[t.family] for t in trials))
+    monkeypatch.setattr(
+        latency, "estimate_latency", lambda found, _: sum(cost[one.trial.family] for one in found)
+    )
     free = build(runs["regression"], "rmse")
     assert len(free.members) > 1
     for limit, most in ((100.0, 3), (7.0, 2), (2.0, 1), (0.5, 1)):
@@ -113,13 +116,40 @@ def test_a_limit_of_latency_is_kept_to(runs, monkeypatch, unwritten):
     assert ensemble.members[0].trial.family == "lightgbm"
 
 
+def test_what_is_too_slow_alone_answers_with_one_model(runs, monkeypatch, unwritten):
+    monkeypatch.setattr(
+        latency, "estimate_latency", lambda found, _: float(sum(len(one.folds) for one in found))
+    )
+    free = build(runs["regression"], "rmse")
+    n = sum(len(m.deployed.folds) for m in free.members)
+    assert n > len(free.members) > 1
+    for limit, models in ((n, n), (2.0, 2), (1.5, 1)):
+        ensemble = build(runs["regression"], "rmse", max_latency_ms=limit)
+        assert sum(len(m.deployed.folds) for m in ensemble.members) == models
+        assert summary(ensemble)["latency_ms"]["estimate"] == models
+
+
+def test_light_members_answer_with_fewer_fold_models(runs):
+    whole, light = (build(runs["regression"], "rmse", fold_models=kind) for kind in ("all", "weighted"))
+    assert [m.weight for m in light.members] == [m.weight for m in whole.members]
+    assert all(len(m.deployed.folds) == 2 for m in whole.members)
+    assert [len(m.deployed.folds) for m in light.members] == [1 + (m.weight > 0.2) for m in light.members]
+    manifest = read_manifest(runs["regression"] / "bundle")
+    assert [m["n_models"] for m in manifest["members"]] == [len(m.deployed.folds) for m in light.members]
+    answers, dataset, rmse = rmse_on_test(light, runs["regression"])
+    assert light.test["ensemble"]["rmse"] == pytest.approx(rmse)
+    assert rmse == pytest.approx(whole.test["ensemble"]["rmse"], rel=0.03)
+    found = load_bundle(runs["regression"] / "bundle").predict_encoded(np.asarray(dataset.X_test))
+    np.testing.assert_allclose(found.mean, answers.mean, rtol=1e-4, atol=1e-4)
+
+
 def test_with_refitting_each_member_is_measured_as_one_model(runs, monkeypatch, unwritten):
     for module in ("latency", "build"):
         monkeypatch.setattr(
             f"ensembles.{module}.estimate_latency", lambda trials, _: float(sum(len(t.folds) for t in trials))
         )
     for refit, members in ((False, 1), (True, 2)):
-        ensemble = build(runs["regression"], "rmse", refit=refit, max_latency_ms=2.5)
+        ensemble = build(runs["regression"], "rmse", refit=refit, max_latency_ms=2.5, fold_models="all")
         assert len(ensemble.members) == members
         assert summary(ensemble)["latency_ms"]["estimate"] == 2
 
@@ -127,8 +157,9 @@ def test_with_refitting_each_member_is_measured_as_one_model(runs, monkeypatch, 
 def test_latency_is_measured_in_a_graph(runs):
     trials = read_trials(runs["binary"] / "trials")
     dataset = TabularDataset.load(runs["binary"] / "dataset")
-    assert 0 < latency.estimate_latency(trials[:1], dataset) < 1000
-    assert 0 < latency.estimate_latency(trials, dataset) < 1000
+    found = [Deployed.whole(trial, dataset.split) for trial in trials]
+    assert 0 < latency.estimate_latency(found[:1], dataset) < 1000
+    assert 0 < latency.estimate_latency(found, dataset) < 1000
 
 
 def test_what_honesty_was_learned_is_stored_and_told(runs):

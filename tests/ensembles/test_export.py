@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from data.dataset import load_dataset
 from ensembles import export, load_bundle
 from ensembles.bundle import read_manifest
 from ensembles.export import Contents, ExportMember, write_bundle
-from ensembles.parity import MISSING_ROWS, proof_rows
+from ensembles.parity import MISSING_ROWS, STEP_ROWS, proof_rows, prove
 from ensembles.session import GraphSession
 from errors import BundleError, DataError, TrainingError
 from models.base import FitContext, Fold, Prediction, Task
@@ -160,11 +161,27 @@ def test_other_formats_are_refused_with_a_remedy(dataset, members, tmp_path, ver
         load_bundle(tmp_path / "bundle")
 
 
-def test_proof_rows_have_holes_and_grow_fewer(dataset):
+def test_proof_rows_are_rows_with_holes_and_every_withheld_row(dataset):
     rows = proof_rows(dataset, 10)
-    assert np.isnan(rows).all(axis=1).sum() >= 1
-    assert np.isnan(rows[-MISSING_ROWS:]).mean() > 0.2
-    assert len(proof_rows(dataset, 10**12)) == min(200, len(dataset.X_test)) + MISSING_ROWS
+    assert len(rows) == len(dataset.X_test) + MISSING_ROWS
+    assert np.isnan(rows[:MISSING_ROWS]).all(axis=1).sum() >= 1
+    assert np.isnan(rows[:MISSING_ROWS]).mean() > 0.2
+    known = sorted(row.tobytes() for row in np.asarray(dataset.X_test, np.float32))
+    assert sorted(row.tobytes() for row in rows[MISSING_ROWS:]) == known
+    assert len(proof_rows(dataset, 10**15)) == min(STEP_ROWS, len(dataset.X_test)) + MISSING_ROWS
+
+
+def test_without_time_the_first_rows_are_proved(dataset, members, tmp_path):
+    contents = Contents(dataset, members, facts=FACTS)
+    write_bundle(tmp_path / "bundle", contents)
+    whole = read_manifest(tmp_path / "bundle")
+    X = np.tile(proof_rows(dataset, 10), (10, 1))
+    session = GraphSession(tmp_path / "bundle" / "graph.onnx")
+    hurried = prove(session, members, dataset, None, X, FitContext(deadline=time.monotonic() - 1))
+    unhurried = prove(session, members, dataset, None, X, FitContext())
+    assert (hurried.n_rows, unhurried.n_rows) == (STEP_ROWS, len(X))
+    assert 0 < hurried.difference <= unhurried.difference == whole["export_difference"] < 1e-6
+    assert 0 < unhurried.spread_difference == whole["export_uncertainty_difference"] < 1e-5
 
 
 def test_rows_of_another_width_are_refused(dataset, members, tmp_path):

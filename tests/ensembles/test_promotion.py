@@ -20,7 +20,7 @@ def register(binary_job, tmp_path):
         folder = tmp_path / f"bundle-{len(list(tmp_path.iterdir()))}"
         shutil.copytree(binary_job.bundle, folder)
         manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | facts
-        manifest["metric"] = metric
+        manifest |= {"metric": metric, "created": len(list(tmp_path.iterdir()))}
         manifest["scores"]["test"]["ensemble"] = {metric: score}
         manifest["bundle_id"] = bundle_id(manifest)
         (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
@@ -55,7 +55,7 @@ def test_the_better_one_is_in_production(register, score, promoted):
     assert production(registry) == ("churn:2" if promoted else "churn:1")
     assert "on the same withheld rows" in decision.why
     if promoted:
-        assert registry.history("churn")[-1].why == decision.why
+        assert registry.history("churn")[-1]["why"] == decision.why
 
 
 @pytest.mark.parametrize(

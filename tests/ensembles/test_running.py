@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.metrics import loss
-from ensembles.running import RunningEnsemble, sample_rows
+from ensembles.running import RunningEnsemble, sample_rows, try_entry
 
 RMSE = partial(loss, "rmse")
 
@@ -48,3 +48,36 @@ def test_rows_are_all_validated_ones_or_a_fixed_sample_of_them():
     assert (many[rows] >= 0).all()
     assert (np.diff(rows) > 0).all()
     assert (rows == sample_rows(many, 0, most=100)).all()
+
+
+def test_what_it_would_bring_is_what_it_brings():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    first, second = ((y + rng.normal(size=200))[:, None].astype(np.float32) for _ in range(2))
+    ensemble = RunningEnsemble(y, RMSE)
+    ensemble.add(first)
+    entry = try_entry(y, ensemble.mean, second, RMSE)
+    assert entry.can
+    assert not entry.cannot
+    assert entry.gain == pytest.approx(ensemble.add(second))
+    again = try_entry(y, ensemble.mean, ensemble.mean, RMSE)
+    assert (again.gain, again.can, again.cannot) == (0.0, False, False)
+
+
+def test_the_noise_of_a_gain_is_how_much_it_varies_between_samples():
+    rng = np.random.default_rng(0)
+    entries = []
+    for _ in range(200):
+        y = rng.normal(size=100)
+        mean, other = (y[:, None] + rng.normal(size=(100, 1)) * s for s in (0.5, 0.7))
+        entries.append(try_entry(y, mean, other, RMSE))
+    spread = np.std([e.gain for e in entries])
+    assert np.mean([e.noise for e in entries]) == pytest.approx(spread, rel=0.25)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_few_rows_are_sure_of_nothing_or_little(n):
+    y = np.arange(float(n))
+    entry = try_entry(y, y[:, None] + 0.1, y[:, None] + 0.2, RMSE)
+    assert entry.gain < 0
+    assert entry.cannot == (n > 1)

@@ -16,6 +16,9 @@ class Scores:
     def rung(self, number, n_folds):
         return self.peers.get(n_folds, [])
 
+    def entry(self, number, n_folds):
+        return None
+
 
 def decide(race, score, n_folds=1, origin="tpe", error=""):
     trial = SimpleNamespace(config={"number": 9, "origin": origin})
@@ -45,7 +48,9 @@ def test_portfolio_failed_and_first_trials_are_never_stopped():
     assert decide(race, 0.1, n_folds=2) == TrialScheduler.CONTINUE
 
 
-@pytest.mark.parametrize(("kind", "stopped_at"), [("race", [1, 3]), ("median", [1, 2, 3, 4]), ("none", [])])
+@pytest.mark.parametrize(
+    ("kind", "stopped_at"), [("ensemble", [1, 3]), ("race", [1, 3]), ("median", [1, 2, 3, 4]), ("none", [])]
+)
 def test_the_configuration_names_the_scheduler(kind, stopped_at):
     scores = Scores({n: [0.5, 0.6, 0.7] for n in range(1, 6)})
     scheduler = make_scheduler(SearchConfig(scheduler=kind), scores, "max", 5)

@@ -174,7 +174,7 @@ def test_under_a_time_budget_every_family_is_tried(tmp_path, choice):
 
 def test_the_family_that_helps_the_ensemble_most_per_second_is_next(tmp_path):
     searcher = make(tmp_path, None, total_s=600, choice="gain")
-    searcher.gain_of = lambda _number, family: 0.1 if family == "dnn" else 0.0
+    searcher.standing.complete = lambda _number, family: 0.1 if family == "dnn" else 0.0
     configs = []
     for number in range(10):
         configs.append(searcher.suggest(str(number)))

@@ -93,6 +93,11 @@ def test_folds_that_a_dead_worker_left_are_not_fitted_again(tmp_path):
     results = [first.step(), first.step()]
     files = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("fold_*/*")}
     second = begin(tmp_path, QUICK["lightgbm"])
+    # Whether the trial may go on can still be undecided, so what is there is reported before the next fold begins.
+    again = second.step()
+    assert (again["n_folds"], again["done"]) == (2, False)
+    assert again["scores"] == results[1]["scores"]
+    assert not (tmp_path / "0000-lightgbm" / "fold_2").exists()
     third = second.step()
     assert third["n_folds"] == 3
     assert third["scores"][:2] == results[1]["scores"]
@@ -110,8 +115,8 @@ def test_half_a_fold_is_fitted_again(tmp_path):
     torn = tmp_path / "0000-lightgbm" / ".fold_1.new"
     (torn / "model").mkdir(parents=True)
     (torn / "fold.json").write_text("{")
-    result = begin(tmp_path, QUICK["lightgbm"]).step()
-    assert result["n_folds"] == 2
+    second = begin(tmp_path, QUICK["lightgbm"])
+    assert [second.step()["n_folds"] for _ in range(2)] == [1, 2]
     assert not torn.exists()
 
 
