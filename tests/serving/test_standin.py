@@ -130,9 +130,11 @@ def test_it_ends_with_its_node(stage):
     assert not answers(stage.url)
 
 
-def test_it_ends_with_its_node_while_it_waits(stage):
-    standin = stage.standin(stage.haproxy())
+def test_a_node_that_is_killed_leaves_no_haproxy(stage):
+    first = stage.haproxy()
+    standin = stage.standin(first)
     stage.node_process.kill()
     stage.node_process.wait()
     assert standin.wait(10) == 0
-    assert answers(stage.url)
+    first.wait(10)
+    assert not answers(stage.url)
