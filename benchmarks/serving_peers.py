@@ -16,6 +16,29 @@ WHO, BUNDLE, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PATH = "/api/ml/predict"
 
 
+if WHO == "litserve":  # its workers import this file anew, and look for the class here
+    import litserve as ls
+
+    class Api(ls.LitAPI):
+        """Answers as ours does."""
+
+        def setup(self, device: str) -> None:
+            """Load the model."""
+            self.bundle = load_bundle(BUNDLE)
+
+        def decode_request(self, request):
+            """Find the rows."""
+            return request["data"]["records"]
+
+        def predict(self, records: Any) -> Any:
+            """Predict them."""
+            return answer(self.bundle, records)
+
+        def encode_response(self, output: Any) -> Any:
+            """Pass the answer on."""
+            return output
+
+
 def answer(bundle: Any, records: list[dict[str, Any]]) -> dict[str, Any]:
     """What ours answers."""
     answers = answer_rows(bundle, bundle.predict(records))
@@ -53,22 +76,7 @@ def _application() -> Any:
 
 def litserve() -> None:
     """LitServe with one worker on the CPU."""
-    import litserve as ls
-
-    class Api(ls.LitAPI):
-        def setup(self, device: str) -> None:
-            self.bundle = load_bundle(BUNDLE)
-
-        def decode_request(self, request: dict[str, Any]) -> Any:
-            return request["data"]["records"]
-
-        def predict(self, records: Any) -> Any:
-            return answer(self.bundle, records)
-
-        def encode_response(self, output: Any) -> Any:
-            return output
-
-    server = ls.LitServer(Api(api_path=PATH), accelerator="cpu", workers_per_device=1, track_requests=False)
+    server = ls.LitServer(Api(api_path=PATH), accelerator="cpu", workers_per_device=1)
     server.run(port=PORT, generate_client_file=False, log_level="warning", num_api_servers=1)
 
 
