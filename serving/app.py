@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shutil
@@ -9,8 +10,11 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
@@ -33,6 +37,7 @@ SETTINGS = {
 # Requests under way in one replica; what comes above waits in its socket.
 MOST_ONGOING = 1024
 STOP_S = 30.0
+LOOK_S = 0.02
 logger = logging.getLogger("tabularay.serving")
 
 
@@ -81,35 +86,62 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415 - reads the settings above
-    from ray import serve  # noqa: PLC0415
-    from ray.serve.config import HTTPOptions  # noqa: PLC0415
-
-    from serving.endpoint import Endpoint  # noqa: PLC0415 - imports Ray
 
     most = config.max_replicas or config.replicas
     n_cpus = max(len(os.sched_getaffinity(0)), int(most * config.cpus_per_replica) + 1)
-    ray.init(
-        address="local", num_cpus=n_cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-    )
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    tls = {} if config.tls_cert is None else {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key}
-    scaling = {"num_replicas": config.replicas}
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    scaling: dict[str, Any] = {"num_replicas": config.replicas}
     if config.max_replicas is not None:
         scaling = {
             "autoscaling_config": {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
         }
-    endpoint = Endpoint.options(
-        **scaling,
-        ray_actor_options={"num_cpus": config.cpus_per_replica},
-        max_ongoing_requests=MOST_ONGOING,
-    )
-    arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
-    try:
-        serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **tls))
-        serve.run(endpoint.bind(*arguments), name=APP, route_prefix="/")
-    except (RuntimeError, ray.exceptions.RayError) as error:
-        reason = str(getattr(error, "cause", error)).strip().partition("\n")[0]
-        raise ServingError(f"the endpoint did not come up: {reason}") from None
+    with ThreadPoolExecutor(2) as beside:
+        imported = beside.submit(importlib.import_module, "serving.endpoint")
+        ray.init(address="local", num_cpus=n_cpus, **quiet)
+        endpoint = imported.result().Endpoint.options(
+            **scaling,
+            ray_actor_options={"num_cpus": config.cpus_per_replica},
+            max_ongoing_requests=MOST_ONGOING,
+        )
+        arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
+        try:
+            started = beside.submit(_start_serve, config)
+            _wait_for_controller(started)
+            _run_app(endpoint.bind(*arguments))
+            started.result()
+        except (RuntimeError, ray.exceptions.RayError) as error:
+            reason = str(getattr(error, "cause", error)).strip().partition("\n")[0]
+            raise ServingError(f"the endpoint did not come up: {reason}") from None
+
+
+def _start_serve(config: ServingConfig) -> None:
+    """Start Ray Serve; returns when its proxies are ready."""
+    from ray import serve  # noqa: PLC0415
+    from ray.serve.config import HTTPOptions  # noqa: PLC0415
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    tls = {} if config.tls_cert is None else {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key}
+    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **tls))
+
+
+def _wait_for_controller(started: Future[None]) -> None:
+    """Until replicas can be asked for, which need not wait for the proxies."""
+    import ray  # noqa: PLC0415
+    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE  # noqa: PLC0415
+
+    while not started.done():
+        try:
+            ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+        except ValueError:
+            time.sleep(LOOK_S)
+        else:
+            return
+
+
+def _run_app(app: Any) -> None:
+    from ray import serve  # noqa: PLC0415
+
+    serve.run(app, name=APP, route_prefix="/")
 
 
 def _stop() -> None:
