@@ -84,7 +84,7 @@ def build_ensemble(
     y = np.asarray(dataset.y)[folds >= 0]
     candidates = Candidates(_complete(run, dataset), folds)
     selection, full_weight, notes = _select(candidates, y, metric, config, dataset)
-    models = deploy(candidates.trials, selection.weights, dataset.split, full_weight)
+    models = deploy(candidates.trials, selection.weights, dataset, full_weight, METRICS[metric].mode)
     members, rows = _members(selection, candidates, models, y, folds[folds >= 0])
     honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
     if config.refit:

@@ -32,7 +32,7 @@ __all__ = ["Contents", "ExportMember", "write_bundle"]
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
 BACKGROUND_ROWS = 64
 # Share of the time left that the proof may take once it has seen its first rows.
-PROOF_SHARE = 0.5
+PROOF_SHARE = 0.3
 # Longest time for the columns' importance, and the share of the time left that it may take.
 IMPORTANCE_S = 10.0
 IMPORTANCE_SHARE = 0.5

@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
+from data.metrics import METRICS
 from ensembles.candidates import Candidates
 from ensembles.graph import ExportMember, build_graph
 from ensembles.member import Deployed, deploy, full_weight_of
@@ -73,7 +74,7 @@ def select_within(
     """
 
     def latency_of(weights: Mapping[int, float], full_weight: float) -> float:
-        found = deploy(candidates.trials, weights, dataset.split, full_weight).values()
+        found = deploy(candidates.trials, weights, dataset, full_weight, METRICS[metric].mode).values()
         if config.refit:
             found = [Deployed(one.trial, one.folds[-1:], 1) for one in found]
         return estimate_latency(list(found), dataset)

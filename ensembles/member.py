@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from configs.schema import EnsembleConfig, SplitKind
+from data.dataset import TabularDataset
 from models.base import Model
 from models.trials import StoredTrial
 
@@ -96,29 +97,38 @@ def order_of(trials: Sequence[StoredTrial], weights: Mapping[int, float]) -> lis
 
 
 def deploy(
-    trials: Sequence[StoredTrial], weights: Mapping[int, float], split: SplitKind, full_weight: float
+    trials: Sequence[StoredTrial],
+    weights: Mapping[int, float],
+    dataset: TabularDataset,
+    full_weight: float,
+    mode: str,
 ) -> dict[int, Deployed]:
     """How many of their fold models answer for the members, and which.
 
     Averaging the folds of a light member changes the ensemble's answer by little, and each of its models costs as much
-    as a heavy one's. So members have fold models in proportion to their weight, at least one. Each begins with the fold
-    after the one before's last, so that all folds are heard alike.
+    as a heavy one's. So members have fold models in proportion to their weight, at least one: those whose score is
+    nearest to the best that any trial has on the fold. A fit that was cut short is not among them if others were not.
 
     Args:
-        trials: The candidates.
+        trials: The candidates; all have finished every fold.
         weights: Candidate index -> weight, of the members.
-        split: How the rows were divided.
+        dataset: Says how the rows were divided.
         full_weight: Members of this weight or more have all their fold models; 0: every member has.
+        mode: "max" or "min", the direction of the trials' scores.
 
     Returns: candidate index -> its models.
     """
-    found, begin = {}, 0
-    for i in order_of(trials, weights):
-        whole = Deployed.whole(trials[i], split)
+    found = {}
+    sign = 1.0 if mode == "min" else -1.0
+    losses = sign * np.array([[record.score for record in trial.folds] for trial in trials])
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    best = losses.min(axis=0)
+    for i, weight in weights.items():
+        whole = Deployed.whole(trials[i], dataset.split)
         n = len(whole.folds)
-        share = 1.0 if full_weight <= weights[i] else weights[i] / full_weight
+        share = 1.0 if full_weight <= weight else weight / full_weight
         n_kept = int(np.clip(np.ceil(n * share - 1e-9), 1, n))
-        places = sorted((begin + k) % n for k in range(n_kept))
+        behind = [losses[i, fold] - best[fold] for fold in whole.folds]
+        places = np.sort(np.argsort(np.nan_to_num(behind, nan=np.inf), kind="stable")[:n_kept])
         found[i] = Deployed(whole.trial, tuple(whole.folds[place] for place in places), n)
-        begin += n_kept
     return found
