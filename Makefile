@@ -70,4 +70,4 @@ lock:
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs registry
+	rm -rf $(VENV) runs registry requests.jsonl
