@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from serving.monitoring import Metrics
 from serving.paths import PREDICT
 from serving.requestlog import RequestLog
 from serving.training import TrainingService
+
+SWITCH_S = 0.0005
 
 
 @serve.deployment
@@ -54,6 +57,8 @@ class Endpoint:
             TrainingService(self.config, registry),
         )
         shortcut(self.front, (PREDICT,))
+        # Threads that follow the registry must not keep a request waiting for Python's usual 5 ms.
+        sys.setswitchinterval(SWITCH_S)
         # What is here stays: a full collection that walks over it would be felt as a slow answer.
         gc.collect()
         gc.freeze()
