@@ -1,6 +1,7 @@
 """Ours, AutoGluon (best_quality), FLAML (with its ensemble) and LightGBM as it comes, in equal time on equal rows.
 
     python -m benchmarks.automl --seconds 300 FILE:TARGET FILE:TARGET:IGNORED,COLUMNS
+    python -m benchmarks.automl --contenders ours --runs kept FILE:TARGET          our run stays in kept/FILE
 
 The split is scikit-learn's train_test_split (a fifth, random_state 0, stratified for classes). One contender at a
 time has both cores. The peers get virtual environments of their own, made on the first use in --environments.
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", metavar="FILE:TARGET[:IGNORED,...]")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--contenders", nargs="+", default=["ours", *PACKAGES], choices=["ours", *PACKAGES])
+    parser.add_argument("--runs", type=Path, help="folder in which our runs are kept")
     parser.add_argument("--environments", type=Path, default=Path.home() / ".cache/tabularay-benchmarks")
     given = parser.parse_args()
     for text in given.tables:
@@ -67,7 +69,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             table = divide(Path(name), source, target, ignored[0].split(",") if ignored else [])
             for who in given.contenders:
-                found = ours(table, given.seconds) if who == "ours" else peer(who, table, given)
+                runs = (given.runs or Path(name)).resolve() / Path(source).name
+                found = ours(table, given.seconds, runs) if who == "ours" else peer(who, table, given)
                 say(Path(source).name, who, table, found)
 
 
@@ -89,7 +92,7 @@ def divide(folder: Path, source: str, target: str, ignored: list[str]) -> Table:
     return Table(folder, target, problem_type, classes, y)
 
 
-def ours(table: Table, seconds: float) -> dict[str, Any]:
+def ours(table: Table, seconds: float, runs: Path) -> dict[str, Any]:
     """What a user would type."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
 
@@ -103,7 +106,12 @@ def ours(table: Table, seconds: float) -> dict[str, Any]:
         return done.stdout
 
     start = time.time()
-    job = ["data.source=train.csv", f"data.target={table.target}", f"search.time_budget_s={seconds}"]
+    job = [
+        "data.source=train.csv",
+        f"data.target={table.target}",
+        f"search.time_budget_s={seconds}",
+        f"runs={runs}",
+    ]
     result = json.loads(tabularay("tune", *job, f"problem_type={table.problem_type}", "--json"))
     fit_s, start = time.time() - start, time.time()
     tabularay("predict", result["bundle"], "--input", "test.csv", "--output", "answers.csv")
