@@ -190,11 +190,13 @@ def honesty_lines(scores: dict[str, Any]) -> list[str]:
     if "refitted" in scores:
         kept = scores["refitted"]["kept"]
         reason = f"; {len(kept)} kept their fold models: {escape(next(iter(kept.values())))}" if kept else ""
-        lines.append(f"Refitted on all rows: {scores['refitted']['members']} members{reason}")
+        if scores["refitted"]["members"] or kept:
+            lines.append(f"Refitted on all rows: {scores['refitted']['members']} members{reason}")
     if "latency_ms" in scores:
         found, limit = scores["latency_ms"]["estimate"], scores["latency_ms"]["limit"]
-        late = " [yellow](over it: nothing faster was found)[/yellow]" if found > limit else ""
-        lines.append(f"One row takes about {found:.2g} ms, limit {limit:g} ms{late}")
+        late = " [yellow](over it: nothing faster was found)[/yellow]" if limit and found > limit else ""
+        within = f", limit {limit:g} ms{late}" if limit else ""
+        lines.append(f"One row takes about {found:.2g} ms{within}")
     return lines
 
 

@@ -30,10 +30,14 @@ from data.sources import load_table
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
-    "autogluon": ["torch==2.13.0", "autogluon.tabular[catboost,lightgbm,xgboost,fastai]==1.6.3"],
+    "autogluon": ["torch==2.13.0", "autogluon.tabular[catboost,lightgbm,xgboost,fastai,ray]==1.6.3"],
     "flaml": ["flaml[automl]", "scikit-learn<1.8"],
     "lightgbm": ["lightgbm>=4.7,<5", "scikit-learn", "pandas"],
 }
+
+
+class PeerError(Exception):
+    """A peer ended without a model."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,12 @@ def main() -> None:
             table = divide(Path(name), source, target, ignored[0].split(",") if ignored else [])
             for who in given.contenders:
                 runs = (given.runs or Path(name)).resolve() / Path(source).name
-                found = ours(table, given.seconds, runs) if who == "ours" else peer(who, table, given)
-                say(Path(source).name, who, table, found)
+                try:
+                    found = ours(table, given.seconds, runs) if who == "ours" else peer(who, table, given)
+                except PeerError as error:
+                    print(f"{Path(source).name:32s} {who:10s} failed: {error}", flush=True)
+                else:
+                    say(Path(source).name, who, table, found)
 
 
 def divide(folder: Path, source: str, target: str, ignored: list[str]) -> Table:
@@ -163,7 +171,7 @@ def peer(who: str, table: Table, given: argparse.Namespace) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{who}:\n{done.stderr}")
+        raise PeerError(done.stderr.strip().rpartition("\n")[2])
     return dict(np.load(order["out"]))
 
 

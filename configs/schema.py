@@ -160,9 +160,12 @@ class EnsembleConfig(Section):
         max_members: Different trials that may enter.
         fold_models: How many of its fold models answer for a member: as many as its weight deserves, all of them from a
             weight of .4 on (weighted), or all for every member.
-        refit: Each member fitted once more on all rows, instead of its fold models; smaller and faster. Members for
-            which time is short keep their fold models.
-        max_latency_ms: Most that an encoded row may take in the graph on one thread, as measured here; null: no limit.
+        refit: Members fitted once more on all rows, instead of their fold models. auto: boosted trees, which such a
+            fit serves at least as well as the mean of their folds, with as many models as they had, at most three;
+            true: every member, one model each, which is smallest; false: none. Members for which time is short keep
+            their fold models.
+        max_latency_ms: Most that an encoded row may take in the graph on one thread, as reckoned from the models
+            (ensembles/work.py), so that it is the same on every machine; null: no limit.
         threshold: How classes are decided: null takes the likeliest; f1, balanced_accuracy or accuracy the decision
             with the highest such score out of fold; a matrix of costs, costs[true][predicted] in the order of the
             classes, the one with the lowest expected cost.
@@ -171,8 +174,8 @@ class EnsembleConfig(Section):
     max_steps: int = Field(40, ge=1, le=200)
     max_members: int = Field(15, ge=1, le=100)
     fold_models: Literal["weighted", "all"] = "weighted"
-    refit: bool = False
-    max_latency_ms: float | None = Field(None, gt=0)
+    refit: bool | Literal["auto"] = "auto"
+    max_latency_ms: float | None = Field(1.0, gt=0)
     threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None
 
 

@@ -16,13 +16,13 @@ from data.metrics import METRICS
 from ensembles.bootstrap import score_interval
 from ensembles.calibration import calibrate
 from ensembles.candidates import Candidates
-from ensembles.export import Contents, ExportMember, write_bundle
+from ensembles.export import Contents, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
-from ensembles.latency import estimate_latency, select_within
-from ensembles.member import Deployed, Member, deploy, full_weight_of, order_of
+from ensembles.latency import select_fitting
+from ensembles.member import Deployed, Member, order_of
 from ensembles.refit import refit_members
 from ensembles.scoring import in_time, score_test
-from ensembles.selection import Limits, Selection, select
+from ensembles.selection import Selection
 from ensembles.shrinkage import spread_factor
 from ensembles.thresholds import check_goal
 from errors import TrainingError
@@ -45,7 +45,7 @@ class Ensemble:
         intervals: 95 % intervals of scores: "oof", and "test" as test; without what there was no time for.
         test_honesty: Coverage and calibration on the withheld rows; empty as above.
         n_candidates: Trials that had finished every fold.
-        notes: What was asked for and done: latency, refitting.
+        notes: What a row is reckoned to take, and what was refitted.
     """
 
     members: tuple[Member, ...]
@@ -83,15 +83,16 @@ def build_ensemble(
     folds = np.asarray(dataset.folds)
     y = np.asarray(dataset.y)[folds >= 0]
     candidates = Candidates(_complete(run, dataset), folds)
-    selection, full_weight, notes = _select(candidates, y, metric, config, dataset)
-    models = deploy(candidates.trials, selection.weights, dataset, full_weight, METRICS[metric].mode)
-    members, rows = _members(selection, candidates, models, y, folds[folds >= 0])
+    fitting = select_fitting(candidates, y, metric, config, dataset)
+    selection = fitting.selection
+    notes: dict[str, Any] = {
+        "latency_ms": {"estimate": round(fitting.row_ms, 3), "limit": config.max_latency_ms}
+    }
+    members, rows = _members(selection, candidates, fitting.models, y, folds[folds >= 0])
     honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
     if config.refit:
-        members, reasons = refit_members(run / "refit", members, dataset, context)
+        members, reasons = refit_members(run / "refit", members, dataset, config.refit, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
-        if "latency_ms" in notes:
-            notes["latency_ms"]["estimate"] = estimate_latency([m.deployed for m in members], dataset)
     if dataset.problem_type == "regression":
         honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     best = candidates.trials[selection.best]
@@ -113,7 +114,10 @@ def build_ensemble(
         notes=notes,
     )
     facts = {**facts, "metric": metric, "scores": summary(ensemble)}
-    _write(run / "bundle", dataset, ensemble, facts, context)
+    learned = (honesty.calibration, honesty.conformal, honesty.threshold)
+    loaded = tuple(m.loaded for m in members)
+    contents = Contents(dataset, loaded, *learned, test.raw, facts, context.deadline, context.n_threads)
+    write_bundle(run / "bundle", contents)
     return ensemble
 
 
@@ -150,17 +154,6 @@ def _complete(run: Path, dataset: TabularDataset) -> list[StoredTrial]:
     return found
 
 
-def _select(
-    candidates: Candidates, y: np.ndarray, metric: str, config: EnsembleConfig, dataset: TabularDataset
-) -> tuple[Selection, float, dict[str, Any]]:
-    """The selection, the weight from which on members have all their fold models, and notes."""
-    limits = Limits(config.max_steps, config.max_members)
-    if config.max_latency_ms is None:
-        return select(candidates, y, metric, limits), full_weight_of(config), {}
-    selection, latency, full_weight = select_within(candidates, y, metric, limits, config, dataset)
-    return selection, full_weight, {"latency_ms": {"estimate": latency, "limit": config.max_latency_ms}}
-
-
 def _members(
     selection: Selection,
     candidates: Candidates,
@@ -181,16 +174,3 @@ def _members(
         for i, w, P in zip(order, weights, oofs, strict=True)
     ]
     return tuple(members), Validated(y, folds, oofs, weights)
-
-
-def _write(
-    path: Path, dataset: TabularDataset, ensemble: Ensemble, facts: dict[str, Any], context: FitContext
-) -> None:
-    members = tuple(
-        ExportMember(m.trial.name, m.trial.family, m.weight, m.noise, m.deployed.load(), m.deployed.n_shares)
-        for m in ensemble.members
-    )
-    honesty = ensemble.honesty
-    learned = (honesty.calibration, honesty.conformal, honesty.threshold)
-    contents = Contents(dataset, members, *learned, facts, context.deadline, context.n_threads)
-    write_bundle(path, contents)

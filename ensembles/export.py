@@ -21,10 +21,11 @@ from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, check_files, fil
 from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
 from ensembles.importance import Scorer, importance_in_time
-from ensembles.parity import proof_rows, prove
+from ensembles.parity import Proof, proof_pairs, prove, units_of
 from ensembles.session import GraphSession
+from ensembles.uncertainty import EnsemblePrediction
 from errors import TrainingError
-from models.base import FitContext, Task
+from models.base import Task
 from models.boosting import TargetScale
 
 __all__ = ["Contents", "ExportMember", "write_bundle"]
@@ -48,6 +49,7 @@ class Contents:
         calibration: What is done to its probabilities, see ensembles.calibration; None: nothing.
         conformal: What intervals and sets are made with, see ensembles.conformal; None: there are none.
         threshold: Which probability makes which decision, see ensembles.thresholds; None: the largest wins.
+        tested: What the models answer to the withheld rows, not calibrated, where that is known already.
         facts: What else the manifest says: name, metric, scores, run.
         deadline: time.monotonic() at which what can be left out ends; None: never.
         n_threads: Threads with which the models answer for the proof.
@@ -58,6 +60,7 @@ class Contents:
     calibration: dict[str, Any] | None = None
     conformal: dict[str, Any] | None = None
     threshold: dict[str, Any] | None = None
+    tested: EnsemblePrediction | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     deadline: float | None = None
     n_threads: int = 1
@@ -84,9 +87,7 @@ def write_bundle(path: Path, contents: Contents) -> None:
         _write_json(beside / "conformal.json", contents.conformal)
     np.save(beside / "background.npy", _background(contents.dataset), allow_pickle=False)
     session = GraphSession(beside / "graph.onnx")
-    X = proof_rows(contents.dataset, (beside / "graph.onnx").stat().st_size)
-    context = FitContext(contents.n_threads, deadline=time.monotonic() + PROOF_SHARE * contents.left_s())
-    proof = prove(session, contents.members, contents.dataset, contents.calibration, X, context)
+    proof = _prove(session, contents, (beside / "graph.onnx").stat().st_size)
     manifest = _manifest(contents) | {
         "export_difference": proof.difference,
         "export_uncertainty_difference": proof.spread_difference,
@@ -113,6 +114,13 @@ def _graph(contents: Contents) -> bytes:
             f"export: the ensemble does not fit one ONNX graph (at most 2 GiB): {error}; ask for fewer members "
             "(ensemble.max_members) or fewer trees"
         ) from error
+
+
+def _prove(session: GraphSession, contents: Contents, n_bytes: int) -> Proof:
+    deadline = time.monotonic() + PROOF_SHARE * contents.left_s()
+    pairs = proof_pairs(contents.dataset, contents.members, contents.tested, n_bytes, contents.n_threads)
+    names = [f"{member.name} ({member.family})" for member in contents.members]
+    return prove(session, pairs, names, units_of(contents.dataset), contents.calibration, deadline)
 
 
 def _manifest(contents: Contents) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""How long one row takes, and an ensemble that keeps within a limit of it."""
+"""An ensemble that keeps within a limit of the time that one row takes, as reckoned by ensembles/work.py."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,87 +11,112 @@ from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
 from ensembles.candidates import Candidates
-from ensembles.graph import ExportMember, build_graph
 from ensembles.member import Deployed, deploy, full_weight_of
+from ensembles.refit import n_answering
 from ensembles.selection import Limits, Selection, select
-from ensembles.session import GraphSession
+from ensembles.work import Work, total, work_of
 from models.base import Task
 from models.boosting import TargetScale
+from models.trials import StoredTrial
 
-PROBE_ROWS = 8
-REPEATS = 40
-WARM_UP = 5
+# Light members lose models first: the weight from which on members have all of theirs grows by this factor.
+THINNER = 1.25
 
 
-def estimate_latency(found: Sequence[Deployed], dataset: TabularDataset) -> float:
-    """Milliseconds that one encoded row takes in a graph of some trials' models, on one thread.
+@dataclass(frozen=True)
+class Fitting:
+    """An ensemble within the limit.
+
+    Attributes:
+        selection: Members and weights.
+        models: Candidate index -> its fold models that answer.
+        row_ms: What one row is reckoned to take.
+    """
+
+    selection: Selection
+    models: dict[int, Deployed]
+    row_ms: float
+
+
+@dataclass
+class Reckoner:
+    """What answers of a run's trials cost.
 
     Args:
-        found: What the graph is made of.
-        dataset: Rows to try it with, one at a time.
+        dataset: The training rows.
+        config: Says which members will be refitted, and so answer with how many models.
     """
-    share = 1 / len(found)
-    members = [
-        ExportMember(one.trial.name, one.trial.family, share, 0.0, one.load(), one.n_shares) for one in found
-    ]
-    task = Task.of(dataset)
-    units = TargetScale.of(np.asarray(dataset.y), task)
-    session = GraphSession(build_graph(members, task, units, None).SerializeToString())
-    X = np.asarray(dataset.X[:PROBE_ROWS])
-    seconds = []
-    for i in range(WARM_UP + REPEATS):
-        row = X[i % len(X)][None]
-        start = time.perf_counter()
-        session.predict(row)
-        seconds.append(time.perf_counter() - start)
-    return 1000 * float(np.median(seconds[WARM_UP:]))
+
+    dataset: TabularDataset
+    config: EnsembleConfig
+    _known: dict[str, Work] = field(default_factory=dict)
+
+    def row_ms(self, models: Sequence[Deployed]) -> float:
+        """Milliseconds that one row is reckoned to take with some members."""
+        return total(self._of(one.trial).times(n_answering(one, self.config.refit)) for one in models).row_ms
+
+    def _of(self, trial: StoredTrial) -> Work:
+        """Of one model of a trial, with its part of the draws; the others are taken to be like it."""
+        if trial.name not in self._known:
+            task = Task.of(self.dataset)
+            units = TargetScale.of(np.asarray(self.dataset.y), task)
+            whole = Deployed.whole(trial, self.dataset.split)
+            model = trial.load_model(whole.folds[-1]).part_of(0, whole.n_shares)
+            self._known[trial.name] = work_of([model], task, units)
+        return self._known[trial.name]
 
 
-def select_within(
+def select_fitting(
     candidates: Candidates,
     y: np.ndarray,
     metric: str,
-    limits: Limits,
     config: EnsembleConfig,
     dataset: TabularDataset,
-) -> tuple[Selection, float, float]:
-    """Select so that the estimated latency is within a limit.
+) -> Fitting:
+    """Select, and have as many fold models answer as the limit allows.
 
-    The free selection is kept where it fits. Otherwise one is made anew among its members and the best of each family,
-    each of which is measured alone and with all its models; together they are a little faster, and light ones have
-    fewer. Where none is fast enough, the fastest alone is taken, with one model of its own.
+    The free selection is kept where it fits, if need be with fewer models of the lighter members. Otherwise one is made
+    anew among its members and the best of each family, each of which counts with all its models. Where none is fast
+    enough alone, the fastest is taken, with one model of its own.
 
     Args:
         candidates: Out-of-fold predictions.
         y: Targets.
         metric: What selection optimises.
-        limits: Of steps and members.
-        config: Says how much a row may take, and whether members will be refitted: each is then measured as one model.
+        config: The limit, and limits of steps and members.
         dataset: The training rows.
-
-    Returns: the selection, its latency in milliseconds, and the weight from which on members have all fold models.
     """
+    reckoner = Reckoner(dataset, config)
+    limits = Limits(config.max_steps, config.max_members)
+    most_ms = float("inf") if config.max_latency_ms is None else config.max_latency_ms
 
-    def latency_of(weights: Mapping[int, float], full_weight: float) -> float:
-        found = deploy(candidates.trials, weights, dataset, full_weight, METRICS[metric].mode).values()
-        if config.refit:
-            found = [Deployed(one.trial, one.folds[-1:], 1) for one in found]
-        return estimate_latency(list(found), dataset)
+    def fitted(selection: Selection) -> Fitting:
+        for full_weight in _ladder(selection, full_weight_of(config), dataset.n_folds):
+            models = deploy(candidates.trials, selection.weights, dataset, full_weight, METRICS[metric].mode)
+            found = Fitting(selection, models, reckoner.row_ms(list(models.values())))
+            if found.row_ms <= most_ms:
+                break
+        return found
 
-    full_weight = full_weight_of(config)
     free = select(candidates, y, metric, limits)
-    latency = latency_of(free.weights, full_weight)
-    if latency <= config.max_latency_ms:
-        return free, latency, full_weight
+    found = fitted(free)
+    if found.row_ms <= most_ms:
+        return found
     pool = sorted({*free.weights, *_best_of_families(candidates, free.singles)})
-    costs = [latency_of({i: 1.0}, 0.0) for i in pool]
-    limits = replace(limits, costs=costs, max_cost=config.max_latency_ms)
-    found = select([candidates[i] for i in pool], y, metric, limits)
-    weights = {pool[place]: weight for place, weight in found.weights.items()}
-    if full_weight and min(costs) > config.max_latency_ms:
-        full_weight = float("inf")
-    latency = latency_of(weights, full_weight)
-    return replace(found, weights=weights, best=free.best, best_loss=free.best_loss), latency, full_weight
+    costs = [reckoner.row_ms([Deployed.whole(candidates.trials[i], dataset.split)]) for i in pool]
+    limits = replace(limits, costs=costs, max_cost=most_ms)
+    again = select([candidates[i] for i in pool], y, metric, limits)
+    weights = {pool[place]: weight for place, weight in again.weights.items()}
+    return fitted(replace(again, weights=weights, best=free.best, best_loss=free.best_loss))
+
+
+def _ladder(selection: Selection, full_weight: float, n_folds: int) -> Iterator[float]:
+    """Weights from which on members have all their models, rising until every member has one."""
+    yield full_weight
+    full_weight = full_weight or min(selection.weights.values())
+    while full_weight < max(selection.weights.values()) * n_folds:
+        full_weight *= THINNER
+        yield full_weight
 
 
 def _best_of_families(candidates: Candidates, singles: Sequence[float]) -> list[int]:

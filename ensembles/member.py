@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from configs.schema import EnsembleConfig, SplitKind
 from data.dataset import TabularDataset
+from ensembles.graph import ExportMember
 from models.base import Model
 from models.trials import StoredTrial
 
@@ -71,7 +73,7 @@ class Member:
         weight: Its weight; weights sum to 1.
         noise: Variance of its out-of-fold errors (regression; 0 for classes).
         kept: Its fold models that answer.
-        refitted: Where its one model on all rows lies, as a trial of one fold; None: its fold models answer.
+        refitted: Where its models on all rows lie, as folds of a trial; None: its fold models answer.
     """
 
     trial: StoredTrial
@@ -83,7 +85,18 @@ class Member:
     @property
     def deployed(self) -> Deployed:
         """The models that answer."""
-        return self.kept if self.refitted is None else Deployed(self.refitted, (0,), 1)
+        if self.refitted is None:
+            return self.kept
+        numbers = tuple(record.fold for record in self.refitted.folds)
+        return Deployed(self.refitted, numbers, len(numbers))
+
+    @cached_property
+    def loaded(self) -> ExportMember:
+        """With the models that answer, read once."""
+        models = self.deployed.load()
+        return ExportMember(
+            self.trial.name, self.trial.family, self.weight, self.noise, models, self.deployed.n_shares
+        )
 
 
 def full_weight_of(config: EnsembleConfig) -> float:

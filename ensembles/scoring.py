@@ -16,7 +16,9 @@ from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set
 from ensembles.honesty import Honesty
 from ensembles.member import Deployed, Member
+from ensembles.reference import answer
 from ensembles.thresholds import decide, measure
+from ensembles.uncertainty import EnsemblePrediction
 from models.base import FitContext, Task
 from models.baseline import predict_untuned_lightgbm
 from models.trials import StoredTrial
@@ -26,13 +28,22 @@ from models.trials import StoredTrial
 class Answers:
     """What an ensemble and the best single trial say of rows.
 
-    Shape: members float32 (n_members, n_samples, n_outputs); mean, best_single (n_samples, n_outputs), the mean
-        calibrated.
+    Shape: mean, best_single (n_samples, n_outputs), the mean calibrated.
+
+    Attributes:
+        raw: The ensemble's answer by its models, before calibration.
+        mean: The ensemble's predictions.
+        best_single: Those of the best single trial.
     """
 
-    members: np.ndarray
+    raw: EnsemblePrediction
     mean: np.ndarray
     best_single: np.ndarray
+
+    @property
+    def members(self) -> np.ndarray:
+        """Each member's own answer, float32 (n_members, n_samples, n_outputs)."""
+        return self.raw.members
 
 
 def predict_rows(
@@ -52,14 +63,14 @@ def predict_rows(
         rows: X (n_samples, n_features), and threads to predict them with.
     """
     X, n_threads = rows
+    raw = answer([m.loaded for m in members], X, n_threads)
     alone = Deployed.whole(best, dataset.split)
-    found = {models.key: models for models in (*(m.deployed for m in members), alone)}
-    means = {key: models.predict_mean(X, n_threads) for key, models in found.items()}
-    each = np.stack([means[m.deployed.key] for m in members]).astype(np.float32)
-    mean = sum(m.weight * means[m.deployed.key] for m in members)
+    known = [each for m, each in zip(members, raw.members, strict=True) if m.deployed.key == alone.key]
+    single = known[0].astype(np.float64) if known else alone.predict_mean(X, n_threads)
+    mean = raw.mean
     if dataset.problem_type != "regression":
-        mean = calibrate(mean / mean.sum(axis=1, keepdims=True), honesty.calibration)
-    return Answers(each, mean, means[alone.key])
+        mean = calibrate(mean, honesty.calibration)
+    return Answers(raw, mean, single)
 
 
 @dataclass(frozen=True)
@@ -70,11 +81,13 @@ class TestLook:
         scores: By who ("ensemble", "best_single", "untuned_lightgbm") and metric.
         intervals: 95 % intervals of the scores, by the same; empty also where there was no time for them.
         honesty: Coverage at 90 %, calibration error, and what the threshold was worth.
+        raw: The ensemble's answers by its models, not calibrated; None without rows.
     """
 
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     honesty: dict[str, Any] = field(default_factory=dict)
+    raw: EnsemblePrediction | None = None
 
 
 def in_time(context: FitContext) -> bool:
@@ -103,7 +116,7 @@ def score_test(
     intervals = {
         who: score_intervals(y_test, P, dataset.problem_type) for who, P in by_who.items() if in_time(context)
     }
-    return TestLook(scores, intervals, check_honesty(answers, y_test, honesty))
+    return TestLook(scores, intervals, check_honesty(answers, y_test, honesty), answers.raw)
 
 
 def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:

@@ -54,14 +54,11 @@ class GraphSession:
         X = np.ascontiguousarray(X, dtype=np.float32)
         if X.ndim != 2 or X.shape[1] != self.n_features or not len(X):  # noqa: PLR2004 - rows and columns
             raise DataError(f"encoded rows of shape {X.shape}; expected (1 or more, {self.n_features})")
-        if len(X) <= CHUNK_ROWS:
-            return EnsemblePrediction(*self._run(X))
-        parts = [self._run(X[start : start + CHUNK_ROWS]) for start in range(0, len(X), CHUNK_ROWS)]
-        *rows, members = zip(*parts, strict=True)
-        return EnsemblePrediction(*map(np.concatenate, rows), np.concatenate(members, axis=1))
+        starts = range(0, len(X), CHUNK_ROWS)
+        return EnsemblePrediction.joined([self._run(X[start : start + CHUNK_ROWS]) for start in starts])
 
-    def _run(self, X: np.ndarray) -> list[np.ndarray]:
+    def _run(self, X: np.ndarray) -> EnsemblePrediction:
         try:
-            return self._session.run(OUTPUTS, {"X": X})
+            return EnsemblePrediction(*self._session.run(OUTPUTS, {"X": X}))
         except Exception as error:
             raise PredictionError(f"ONNX Runtime could not answer {len(X)} rows: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,23 @@ class EnsemblePrediction:
     aleatoric: np.ndarray
     epistemic: np.ndarray
     members: np.ndarray | None = None
+
+    def rows(self, start: int, stop: int) -> EnsemblePrediction:
+        """The same of rows start to stop."""
+        parts = (self.mean, self.total, self.aleatoric, self.epistemic)
+        members = None if self.members is None else self.members[:, start:stop]
+        return EnsemblePrediction(*(part[start:stop] for part in parts), members)
+
+    @staticmethod
+    def joined(parts: Sequence[EnsemblePrediction]) -> EnsemblePrediction:
+        """One prediction of all parts' rows; all parts have members' answers, or none has."""
+        if len(parts) == 1:
+            return parts[0]
+        names = ("mean", "total", "aleatoric", "epistemic")
+        rows = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+        if parts[0].members is None:
+            return EnsemblePrediction(*rows)
+        return EnsemblePrediction(*rows, np.concatenate([part.members for part in parts], axis=1))
 
     def calibrated(self, mean: np.ndarray) -> EnsemblePrediction:
         """The same with calibrated class probabilities: their entropy, split as that of the old ones was.
@@ -77,19 +95,19 @@ class UncertaintySum:
         else:
             self._aleatoric += weight * entropy(answers).mean(0)
 
-    def result(self) -> EnsemblePrediction:
-        """The weighted mean and its uncertainty."""
+    def result(self, members: np.ndarray | None = None) -> EnsemblePrediction:
+        """The weighted mean and its uncertainty; members' own answers are kept beside them."""
         mean = np.asarray(self._mean / self._weight)
         aleatoric = np.broadcast_to(self._aleatoric / self._weight, len(mean))
         if self.is_regression:
             square = (mean[:, 0] - self._center) ** 2
             epistemic = np.maximum(self._square / self._weight - square, 0.0)
             total = aleatoric + epistemic
-            return EnsemblePrediction(mean, np.sqrt(total), np.sqrt(aleatoric), np.sqrt(epistemic))
+            return EnsemblePrediction(mean, np.sqrt(total), np.sqrt(aleatoric), np.sqrt(epistemic), members)
         mean = mean / mean.sum(1, keepdims=True)
         total = entropy(mean)
         aleatoric = np.minimum(aleatoric, total)
-        return EnsemblePrediction(mean, total, aleatoric, total - aleatoric)
+        return EnsemblePrediction(mean, total, aleatoric, total - aleatoric, members)
 
 
 def entropy(p: np.ndarray) -> np.ndarray:

@@ -116,12 +116,15 @@ class Model(ABC):
     """One fitted fold of a family.
 
     A family is a subclass: `fit` makes one, `save` and `load` keep it without pickle, `predict` uses it.
-    `steps_param` is the parameter that caps the epochs or boosting rounds of a fit.
+    `steps_param` is the parameter that caps the epochs or boosting rounds of a fit. `refits_well` says that one fit
+    on all rows, for as many steps as the folds found best, predicts as well as the mean of the fold models, and that
+    several fits may run in threads of one process.
     """
 
     key: ClassVar[str]
     steps_param: ClassVar[str]
     has_draws: ClassVar[bool] = False
+    refits_well: ClassVar[bool] = False
     history: History
     meta: Meta
 

@@ -80,6 +80,7 @@ class LightGBM(Model):
 
     key = "lightgbm"
     steps_param = "num_boost_round"
+    refits_well = True
 
     def __init__(self, booster: lgb.Booster, meta: Meta):
         self.booster = booster

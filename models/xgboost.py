@@ -76,6 +76,7 @@ class XGBoost(Model):
 
     key = "xgboost"
     steps_param = "num_boost_round"
+    refits_well = True
 
     def __init__(self, booster: xgb.Booster, meta: Meta):
         booster.set_param({"device": "cpu"})

@@ -15,22 +15,25 @@ PARAMS = {
     "lightgbm": {"num_boost_round": 20, "min_data_in_leaf": 2},
     "xgboost": {"num_boost_round": 20},
     "dnn": {"n_blocks": 1, "d_block": 16, "epochs": 8},
+    "mc_dropout": {"n_blocks": 1, "d_block": 16, "epochs": 8},
+    "bnn": {"n_blocks": 1, "d_block": 16, "epochs": 8},
 }
 
 
-def quick_model(folder, source, target="y", families=("lightgbm",), **options):
+def quick_model(folder, source, target="y", families=("lightgbm",), params=None, **options):
     """Fit, build and register `folder/registry` version quick:1; returns the run directory."""
+    known = PARAMS | (params or {})
     dataset = load_dataset(DataConfig(source=str(source), target=target, n_folds=2, **options))
     dataset.save(folder / "run" / "dataset")
     metric = "rmse" if dataset.problem_type == "regression" else "log_loss"
     for number, family in enumerate(families):
         path = folder / "run" / "trials" / trial_name(number, family)
-        values = {"number": number, "family": family, "params": PARAMS[family], "seed": 0}
+        values = {"number": number, "family": family, "params": known[family], "seed": 0}
         write_trial(path, values | {"origin": "default", "state": "completed"})
         for k in range(dataset.n_folds):
             val = dataset.folds == k
             fold = Fold(dataset.X[~val], dataset.y[~val], dataset.X[val], dataset.y[val])
-            model = get_family(family).fit(PARAMS[family], Task.of(dataset), fold, FitContext())
+            model = get_family(family).fit(known[family], Task.of(dataset), fold, FitContext())
             prediction = model.predict(fold.X_val)
             value = score(metric, fold.y_val, prediction.mean)
             record = FoldRecord(k, value, 0.1, 0.1, best_step=model.history.best)

@@ -9,8 +9,12 @@ from dataclasses import dataclass
 # selection, writing and export only; with them every member predicts, and the baseline is trained.
 RESERVE = (0.08, 4.0, 40.0)
 RESERVE_WITH_TEST = (0.12, 6.0, 90.0)
-# What fitting the members once more on all rows may take besides.
-RESERVE_REFIT = (0.15, 5.0, 600.0)
+# What fitting members once more on all rows may take besides: every member, or boosted trees only.
+RESERVE_REFIT: dict[bool | str, tuple[float, float, float]] = {
+    True: (0.15, 5.0, 600.0),
+    "auto": (0.03, 0.0, 120.0),
+    False: (0.0, 0.0, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -21,20 +25,20 @@ class Budget:
         start: time.time() when the command began.
         total_s: Seconds of the whole command; None: no limit.
         has_test: Whether withheld rows will be scored at the end.
-        refit: Whether members will be fitted once more on all rows.
+        refit: Which members will be fitted once more on all rows, see configs.schema.EnsembleConfig.
     """
 
     start: float
     total_s: float | None = None
     has_test: bool = False
-    refit: bool = False
+    refit: bool | str = False
 
     @property
     def reserve_s(self) -> float:
         """Seconds kept for the ensemble, its scores and the end of tracking."""
         if self.total_s is None:
             return 0.0
-        parts = [RESERVE_WITH_TEST if self.has_test else RESERVE] + [RESERVE_REFIT] * self.refit
+        parts = [RESERVE_WITH_TEST if self.has_test else RESERVE, RESERVE_REFIT[self.refit]]
         kept = sum(min(max(share * self.total_s, least), most) for share, least, most in parts)
         return min(kept, 0.5 * self.total_s)
 

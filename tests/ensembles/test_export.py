@@ -1,5 +1,6 @@
 """Writing a bundle from models, and what it keeps beside the graph."""
 
+import dataclasses
 import json
 import re
 import time
@@ -13,7 +14,8 @@ from data.dataset import load_dataset
 from ensembles import export, load_bundle
 from ensembles.bundle import read_manifest
 from ensembles.export import Contents, ExportMember, write_bundle
-from ensembles.parity import MISSING_ROWS, STEP_ROWS, proof_rows, prove
+from ensembles.parity import MISSING_ROWS, STEP_ROWS, proof_pairs, prove, units_of
+from ensembles.reference import answer
 from ensembles.session import GraphSession
 from errors import BundleError, DataError, TrainingError
 from models.base import FitContext, Fold, Prediction, Task
@@ -55,7 +57,7 @@ def members(dataset):
 def test_all_that_is_known_is_kept(dataset, members, tmp_path):
     conformal = {"kind": "set", "scores": [0.1, 0.2]}
     threshold = {"value": 0.3, "for": "f1"}
-    contents = Contents(dataset, members, TEMPERATURE, conformal, threshold, FACTS)
+    contents = Contents(dataset, members, TEMPERATURE, conformal, threshold, facts=FACTS)
     write_bundle(tmp_path / "bundle", contents)
     bundle = load_bundle(tmp_path / "bundle")
     assert (bundle.calibration, bundle.conformal, bundle.threshold) == (TEMPERATURE, conformal, threshold)
@@ -161,25 +163,50 @@ def test_other_formats_are_refused_with_a_remedy(dataset, members, tmp_path, ver
         load_bundle(tmp_path / "bundle")
 
 
-def test_proof_rows_are_rows_with_holes_and_every_withheld_row(dataset):
-    rows = proof_rows(dataset, 10)
-    assert len(rows) == len(dataset.X_test) + MISSING_ROWS
-    assert np.isnan(rows[:MISSING_ROWS]).all(axis=1).sum() >= 1
-    assert np.isnan(rows[:MISSING_ROWS]).mean() > 0.2
-    known = sorted(row.tobytes() for row in np.asarray(dataset.X_test, np.float32))
-    assert sorted(row.tobytes() for row in rows[MISSING_ROWS:]) == known
-    assert len(proof_rows(dataset, 10**15)) == min(STEP_ROWS, len(dataset.X_test)) + MISSING_ROWS
+def test_the_proof_is_of_rows_with_holes_and_every_withheld_row(dataset, members):
+    """However large the graph; training rows, where none is withheld, are fewer then."""
+    for n_bytes in (10, 10**15):
+        (holes, expected), *others = proof_pairs(dataset, members, None, n_bytes)
+        assert len(holes) == MISSING_ROWS
+        assert np.isnan(holes).all(axis=1).sum() >= 1
+        assert np.isnan(holes).mean() > 0.2
+        np.testing.assert_array_equal(expected.mean, answer(members, holes).mean)
+        np.testing.assert_array_equal(np.concatenate([X for X, _ in others]), dataset.X_test)
+    untested = dataclasses.replace(dataset, X_test=None, y_test=None)
+    for n_bytes, n_rows in ((10, dataset.n_rows), (10**15, min(STEP_ROWS, dataset.n_rows))):
+        _, *others = proof_pairs(untested, members, None, n_bytes)
+        assert sum(len(X) for X, _ in others) == n_rows
+
+
+def test_what_is_known_of_withheld_rows_is_not_asked_again(dataset, members, tmp_path, monkeypatch):
+    known = answer(members, np.asarray(dataset.X_test))
+    write_bundle(tmp_path / "one", Contents(dataset, members, TEMPERATURE, facts=FACTS))
+    asked = []
+    for family in ("lightgbm", "xgboost"):
+        honest = get_family(family).predict
+
+        def counted(self, X, n_threads=1, honest=honest):
+            asked.append(len(X))
+            return honest(self, X, n_threads)
+
+        monkeypatch.setattr(get_family(family), "predict", counted)
+    write_bundle(tmp_path / "two", Contents(dataset, members, TEMPERATURE, tested=known, facts=FACTS))
+    assert set(asked) == {MISSING_ROWS}
+    one, two = (read_manifest(tmp_path / name) for name in ("one", "two"))
+    assert one["export_rows"] == two["export_rows"] == len(dataset.X_test) + MISSING_ROWS
+    assert one["bundle_id"] == two["bundle_id"]
 
 
 def test_without_time_the_first_rows_are_proved(dataset, members, tmp_path):
     contents = Contents(dataset, members, facts=FACTS)
     write_bundle(tmp_path / "bundle", contents)
     whole = read_manifest(tmp_path / "bundle")
-    X = np.tile(proof_rows(dataset, 10), (10, 1))
+    pairs = [pair for pair in proof_pairs(dataset, members, None, 10) for _ in range(5)]
     session = GraphSession(tmp_path / "bundle" / "graph.onnx")
-    hurried = prove(session, members, dataset, None, X, FitContext(deadline=time.monotonic() - 1))
-    unhurried = prove(session, members, dataset, None, X, FitContext())
-    assert (hurried.n_rows, unhurried.n_rows) == (STEP_ROWS, len(X))
+    names, units = [m.name for m in members], units_of(dataset)
+    hurried = prove(session, pairs, names, units, deadline=time.monotonic() - 1)
+    unhurried = prove(session, pairs, names, units)
+    assert (hurried.n_rows, unhurried.n_rows) == (2 * MISSING_ROWS, sum(len(X) for X, _ in pairs))
     assert 0 < hurried.difference <= unhurried.difference == whole["export_difference"] < 1e-6
     assert 0 < unhurried.spread_difference == whole["export_uncertainty_difference"] < 1e-5
 
