@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from configs.schema import SearchConfig
+from ensembles.running import Entry
 from tuning.searcher import STARTING_POINTS, FamilySearcher
 
 MIN_PEERS = 2
@@ -20,7 +21,7 @@ class FoldRace(FIFOScheduler):
     """Asynchronous successive halving within each family; a rung is a number of finished folds.
 
     At a rung a trial stops unless it is among the best 1/reduction_factor of the scores of its family there.
-    Starting points always finish. What a trial is compared with comes from the searcher, so that a sweep
+    Starting points are in no race. What a trial is compared with comes from the searcher, so that a sweep
     without a time budget stops the same trials every time, which Ray's own ASHA, going by arrival, does not.
 
     Args:
@@ -45,14 +46,21 @@ class FoldRace(FIFOScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or go on, after each fold."""
         n_done, number = result["n_folds"], trial.config["number"]
-        if n_done not in self.rungs or trial.config["origin"] in STARTING_POINTS or result["error"]:
+        if n_done not in self.rungs or result["error"]:
             return TrialScheduler.CONTINUE
-        peers = self.searcher.rung(number, n_done)
-        reason = self._against(number, n_done, result["score"], peers) if len(peers) >= MIN_PEERS else ""
+        if trial.config["origin"] in STARTING_POINTS:
+            reason = self._against_start(number, n_done)
+        else:
+            peers = self.searcher.rung(number, n_done)
+            reason = self._against(number, n_done, result["score"], peers) if len(peers) >= MIN_PEERS else ""
         if not reason:
             return TrialScheduler.CONTINUE
         self.reasons[number] = f"{self.name}: {reason}"
         return TrialScheduler.STOP
+
+    def _against_start(self, number: int, n_done: int) -> str:
+        """Why a starting point should stop; empty: it should not."""
+        return ""
 
     def _against(self, number: int, n_done: int, score: float, peers: Sequence[float]) -> str:
         """Why a trial should stop; empty: it should not."""
@@ -70,8 +78,12 @@ class EnsembleRace(FoldRace):
 
     At a rung the trial's predictions so far are mixed into the ensemble's. Whatever its rank, a trial that lowers the
     loss goes on: it can enter; and one that raises it at every share by more than two standard errors stops: it
-    cannot. Between the two, where luck would decide, the rank does.
+    cannot, though it be a starting point. Between the two, where luck would decide, the rank does.
     """
+
+    def _against_start(self, number: int, n_done: int) -> str:
+        entry = self.searcher.entry(number, n_done)
+        return _cannot_enter(entry, n_done) if entry is not None and entry.cannot else ""
 
     def _against(self, number: int, n_done: int, score: float, peers: Sequence[float]) -> str:
         entry = self.searcher.entry(number, n_done)
@@ -80,12 +92,16 @@ class EnsembleRace(FoldRace):
         if entry.can:
             return ""
         if entry.cannot:
-            return (
-                f"cannot enter the ensemble: after {n_done} of its folds every mix raises the loss there, "
-                f"the best by {-entry.gain:.3g} (standard error {entry.noise:.1g})"
-            )
+            return _cannot_enter(entry, n_done)
         reason = super()._against(number, n_done, score, peers)
         return reason and f"{reason}; no mix lowers the ensemble's loss there"
+
+
+def _cannot_enter(entry: Entry, n_done: int) -> str:
+    return (
+        f"cannot enter the ensemble: after {n_done} of its folds every mix raises the loss there, "
+        f"the best by {-entry.gain:.3g} (standard error {entry.noise:.1g})"
+    )
 
 
 class MedianRule(FoldRace):

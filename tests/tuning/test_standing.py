@@ -243,6 +243,13 @@ def test_predictions_that_are_no_numbers_cannot_enter(tmp_path):
     assert decide(race, score=0.1) == TrialScheduler.STOP
 
 
-def test_a_starting_point_finishes_whatever_the_ensemble_says(tmp_path):
-    race = race_of(tmp_path, [Y], Y + 100.0, [9.0, 9.5, 9.9])
-    assert decide(race, score=0.1, origin="portfolio") == TrialScheduler.CONTINUE
+def test_a_starting_point_stops_only_where_it_cannot_enter(tmp_path):
+    """Its rank never counts, nor does what may be luck."""
+    hopeless = race_of(tmp_path / "hopeless", [Y], Y + 100.0, [9.0, 9.5, 9.9])
+    assert decide(hopeless, score=0.1, origin="portfolio") == TrialScheduler.STOP
+    assert "cannot enter the ensemble" in hopeless.reasons[9]
+    errors = np.random.default_rng(1).normal(size=N) * 0.3
+    same = race_of(tmp_path / "same", [Y + errors], Y + errors, [0.2, 0.3, 0.4])
+    assert decide(same, score=0.5, origin="portfolio") == TrialScheduler.CONTINUE
+    alone = race_of(tmp_path / "alone", [], Y + 100.0, [0.2, 0.3, 0.4])
+    assert decide(alone, score=0.5, origin="portfolio") == TrialScheduler.CONTINUE
