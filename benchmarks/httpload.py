@@ -17,6 +17,7 @@ import sys
 from argparse import ArgumentParser
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -75,6 +76,7 @@ async def load(  # noqa: PLR0913 - what describes a load
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 30.0,
     on_answer: Callable[[float, int, bytes], None] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Result:
     """Send a body, or several in turn, to a URL for a time.
 
@@ -87,13 +89,14 @@ async def load(  # noqa: PLR0913 - what describes a load
         headers: More headers.
         timeout_s: When a request has failed.
         on_answer: Called with the time since the beginning, the status and the body of every answer.
+        stop: Ends it early when set.
 
     Raises: OSError: the first connection cannot be made.
     """
     bodies = [body] if isinstance(body, bytes) else list(body)
     run = _Load(url, bodies, dict(headers or {}), timeout_s, on_answer)
     await asyncio.gather(*(run.connect() for _ in range(n_clients)))
-    await run.send(rate, seconds)
+    await run.send(rate, seconds, stop or asyncio.Event())
     return run.result
 
 
@@ -199,7 +202,7 @@ class _Load:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: _Connection(self), self._host, self._port, ssl=self._tls)
 
-    async def send(self, rate: float | None, seconds: float) -> None:
+    async def send(self, rate: float | None, seconds: float, stop: asyncio.Event) -> None:
         self._began = began = perf_counter()
         watch = asyncio.create_task(self._watch())
         if rate is None:
@@ -207,13 +210,16 @@ class _Load:
             for connection in [*self._free]:
                 self._free.remove(connection)
                 self._next(connection, perf_counter())
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
             self._endless = False
         else:
             for number in range(int(rate * seconds)):
                 wait = began + number / rate - perf_counter()
                 if wait > 0:
                     await asyncio.sleep(wait)
+                if stop.is_set():
+                    break
                 self._due.append(max(began + number / rate, perf_counter()))
                 self._pass_on()
         while self._due or any(c.due is not None for c in self.connections):

@@ -90,26 +90,37 @@ class Served:
 
     Args:
         folder: Of the registry.
-        options: Configuration of the service: replicas=2 and the like.
+        options: Configuration of the service: replicas=2 and the like; or options of the command: --host and its value.
+        model: What is served.
         port: Where; default: one that is free.
         variables: More of its environment.
+        stderr: Where its errors go, as for Popen; default: to this process's.
 
     Attributes:
+        port: Where it listens.
         url: Where it answers.
         ready_s: Seconds from the command to its word that it is ready.
     """
 
     def __init__(
-        self, folder: Path, *options: str, port: int = 0, variables: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *options: str,
+        model: str = NAME,
+        port: int = 0,
+        variables: Mapping[str, str] | None = None,
+        stderr: int | None = None,
     ) -> None:
-        command = [sys.executable, "-m", "cli", "serve", NAME, *(f"serving.{o}" for o in options)]
-        command += ["--port", str(port or free_port()), "--json"]
+        self.port = port or free_port()
+        command = [sys.executable, "-m", "cli", "serve", model, "--port", str(self.port), "--json"]
+        command += [o if o.startswith("--") else f"serving.{o}" for o in options]
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             env=environment() | dict(variables or {}),
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )

@@ -214,6 +214,9 @@ class ServingConfig(Section):
         replicas: Model processes.
         cpus_per_replica: CPUs, and so threads, of one replica.
         max_replicas: With more than `replicas`, replicas come and go with the load between the two.
+        target_busy: Share of time in (0, 1) that each replica is to be busy; above it another is started.
+        scale_up_after_s: How long the load must ask for more replicas before they are started.
+        scale_down_after_s: How long it must ask for fewer before one is stopped.
         max_rows: Largest number of rows in one request.
         max_waiting_rows: Rows that may wait in a replica for their prediction; then clients get 429.
         max_body_mb: Largest request body, in MB.
@@ -236,6 +239,9 @@ class ServingConfig(Section):
     replicas: int = Field(1, ge=1)
     cpus_per_replica: float = Field(1.0, gt=0)
     max_replicas: int | None = Field(None, ge=1)
+    target_busy: float = Field(0.7, gt=0, lt=1)
+    scale_up_after_s: float = Field(10.0, ge=0)
+    scale_down_after_s: float = Field(60.0, ge=0)
     max_rows: int = Field(10_000, ge=1)
     max_waiting_rows: int = Field(20_000, ge=1)
     max_body_mb: float = Field(10.0, gt=0)

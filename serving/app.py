@@ -22,6 +22,7 @@ from ensembles.registry import Registry
 from errors import ConfigError, ServingError
 from serving.access import Access, check_open_door, read_tokens
 from serving.haproxy import use_haproxy
+from serving.scaling import SAMPLE_S, WINDOW_S
 from serving.trainers import settle_training, trainers
 
 APP = "tabularay"
@@ -90,16 +91,11 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
     most = config.max_replicas or config.replicas
     n_cpus = max(len(os.sched_getaffinity(0)), int(most * config.cpus_per_replica) + 1)
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    scaling: dict[str, Any] = {"num_replicas": config.replicas}
-    if config.max_replicas is not None:
-        scaling = {
-            "autoscaling_config": {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
-        }
     with ThreadPoolExecutor(2) as beside:
         imported = beside.submit(importlib.import_module, "serving.endpoint")
         ray.init(address="local", num_cpus=n_cpus, **quiet)
         endpoint = imported.result().Endpoint.options(
-            **scaling,
+            **_scaling(config),
             ray_actor_options={"num_cpus": config.cpus_per_replica},
             max_ongoing_requests=MOST_ONGOING,
         )
@@ -112,6 +108,17 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
         except (RuntimeError, ray.exceptions.RayError) as error:
             reason = str(getattr(error, "cause", error)).strip().partition("\n")[0]
             raise ServingError(f"the endpoint did not come up: {reason}") from None
+
+
+def _scaling(config: ServingConfig) -> dict[str, Any]:
+    """How many replicas there are, in Ray Serve's words."""
+    if config.max_replicas is None:
+        return {"num_replicas": config.replicas}
+    policy = {"policy_function": "serving.scaling.ByLoad", "policy_kwargs": {"target": config.target_busy}}
+    limits = {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
+    delays = {"upscale_delay_s": config.scale_up_after_s, "downscale_delay_s": config.scale_down_after_s}
+    times = {"metrics_interval_s": SAMPLE_S, "look_back_period_s": WINDOW_S}
+    return {"autoscaling_config": {**limits, **delays, **times, "policy": policy}}
 
 
 def _start_serve(config: ServingConfig) -> None:
