@@ -6,12 +6,14 @@
 Without a rate each client asks again as soon as it is answered. With a rate requests come due at even distances
 whether or not earlier ones were answered, and a latency counts from when the request was due: a server that stalls
 is charged for all who waited. A request fails when its connection breaks or refuses, or when it times out; it is
-never sent a second time. An answer of any status is an answer.
+never sent a second time, nor on a connection that has ended while it was idle: HTTP libraries look before they use
+one again, and connect anew. An answer of any status is an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import sys
 from argparse import ArgumentParser
@@ -29,6 +31,8 @@ RECONNECT_S = 0.02
 CHECK_S = 0.05
 HEAD_END = b"\r\n\r\n"
 OK = 200
+# Hang-ups and errors are told unasked; that only the other side has closed is Linux's.
+ENDED = getattr(select, "POLLRDHUP", 0)
 
 
 @dataclass
@@ -115,8 +119,14 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        self._ended = select.poll()
+        self._ended.register(transport.get_extra_info("socket"), ENDED)
         self.load.connections.add(self)
         self.load.free(self)
+
+    def has_ended(self) -> bool:
+        """Whether the other side has closed it, which the event loop may not have seen yet."""
+        return self.transport.is_closing() or bool(self._ended.poll(0))
 
     def send(self, due: float, request: bytes) -> None:
         self.due = due
@@ -234,10 +244,10 @@ class _Load:
         await asyncio.sleep(0)
 
     def free(self, connection: _Connection) -> None:
-        if self._endless:
-            self._next(connection, perf_counter())
-        elif self._due:
+        if self._due:
             self._next(connection, self._due.popleft())
+        elif self._endless:
+            self._next(connection, perf_counter())
         else:
             self._free.append(connection)
 
@@ -293,6 +303,10 @@ class _Load:
             self._next(self._free.popleft(), self._due.popleft())
 
     def _next(self, connection: _Connection, due: float) -> None:
+        if connection.has_ended():
+            connection.transport.abort()
+            self._due.appendleft(due)
+            return
         request = self._requests[self._n_sent % len(self._requests)]
         self._n_sent += 1
         connection.send(due, request)

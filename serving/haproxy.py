@@ -30,7 +30,8 @@ sed -i \\
     -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
     "$config"
 if grep -q '^ *use_backend' "$config"; then
-    {python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
+    cp "$config" "$config.$$"
+    {python} -I -S {standin} $$ $PPID {binary} "$config.$$" </dev/null >/dev/null 2>&1 &
 else
     sed -i '/^frontend http_frontend$/{{n;d}}' "$config"
 fi
@@ -86,7 +87,7 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(seconds),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(seconds),
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
-        # The stand-in listens on the port while Ray starts the next HAProxy.
+        # A second HAProxy listens on the port, see serving/standin.py.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
         # Only what fits can be sent to another replica; about 110 rows of 20 numbers.
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
