@@ -276,7 +276,10 @@ def _explain(error: ErrorDetails, prefix: tuple[str, ...], origin: _Origin) -> s
         return f"{key}: unknown key {origin.of(path)}{hint}"
     if error["type"] == "missing":
         return f"{key}: required, but not set; add {key}=VALUE"
-    return f"{key}: {error['msg']}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
+    message = f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    if isinstance(error["input"], dict) and error["type"] == "value_error":
+        return message  # of several keys together, which it names
+    return f"{message}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
 
 
 def _nearest(word: str, allowed: Sequence[str], prefix: str = "") -> str:

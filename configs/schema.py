@@ -260,7 +260,8 @@ class ServingConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> ServingConfig:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together; one of them is not given")
+            missing = "tls_cert" if self.tls_cert is None else "tls_key"
+            raise ValueError(f"tls_cert and tls_key go together; {missing} is not given")
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError(f"max_replicas={self.max_replicas} is below replicas={self.replicas}")
         return self

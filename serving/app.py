@@ -19,10 +19,11 @@ from typing import Any
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from ensembles.registry import Registry
-from errors import ConfigError, ServingError
+from errors import ServingError
 from serving.access import Access, check_open_door, read_tokens
-from serving.haproxy import use_haproxy
+from serving.haproxy import choose_front
 from serving.scaling import SAMPLE_S, WINDOW_S
+from serving.tls import check_tls
 from serving.trainers import settle_training, trainers
 
 APP = "tabularay"
@@ -58,7 +59,7 @@ def serve_forever(
     """
     access = read_tokens(None if config.tokens is None else Path(config.tokens))
     check_open_door(config.host, access)
-    _check_tls(config)
+    check_tls(config)
     config = settle_training(config)
     version = Registry(registry).resolve(model)
     version.manifest()
@@ -69,11 +70,11 @@ def serve_forever(
     # There will be sockets in it, whose paths the kernel wants short; mkdtemp makes it ours alone.
     folder = Path(tempfile.mkdtemp(prefix="tabularay-", dir=SHORT if SHORT.is_dir() else None))
     try:
-        use_haproxy(config, folder)
+        http = choose_front(config, folder)
         absolute = registry if source_scheme(registry) else str(Path(registry).resolve())
         if config.request_log is not None:
             config = config.model_copy(update={"request_log": str(Path(config.request_log).resolve())})
-        _deploy(model, absolute, config, access, folder)
+        _deploy(model, absolute, config, access, folder, http)
         scheme = "http" if config.tls_cert is None else "https"
         on_ready(f"{scheme}://{config.host}:{config.port}", version.model_id)
         with trainers(config):
@@ -83,7 +84,9 @@ def serve_forever(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deploy(model: str, registry: str, config: ServingConfig, access: Access, folder: Path) -> None:
+def _deploy(
+    model: str, registry: str, config: ServingConfig, access: Access, folder: Path, http: dict[str, Any]
+) -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415 - reads the settings above
@@ -101,7 +104,7 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
         )
         arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
         try:
-            started = beside.submit(_start_serve, config)
+            started = beside.submit(_start_serve, http)
             _wait_for_controller(started)
             _run_app(endpoint.bind(*arguments))
             started.result()
@@ -121,14 +124,13 @@ def _scaling(config: ServingConfig) -> dict[str, Any]:
     return {"autoscaling_config": {**limits, **delays, **times, "policy": policy}}
 
 
-def _start_serve(config: ServingConfig) -> None:
+def _start_serve(http: dict[str, Any]) -> None:
     """Start Ray Serve; returns when its proxies are ready."""
     from ray import serve  # noqa: PLC0415
     from ray.serve.config import HTTPOptions  # noqa: PLC0415
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    tls = {} if config.tls_cert is None else {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key}
-    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **tls))
+    serve.start(http_options=HTTPOptions(**http))
 
 
 def _wait_for_controller(started: Future[None]) -> None:
@@ -175,13 +177,6 @@ def _stop_serve() -> None:
         logger.debug("the controller is gone")
     except ray.exceptions.GetTimeoutError:
         logger.warning("Ray Serve did not stop within %g s; it is ended now", STOP_S)
-
-
-def _check_tls(config: ServingConfig) -> None:
-    for key in ("tls_cert", "tls_key"):
-        path = getattr(config, key)
-        if path is not None and not Path(path).is_file():
-            raise ConfigError(f"serving.{key}={path}: no such file")
 
 
 def _check_port(host: str, port: int) -> None:
