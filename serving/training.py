@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +17,16 @@ from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from configs.tasks import ENDED, Task, TaskFolder
 from errors import ConflictError
+from serving.checking import Checker
 from serving.refusals import OverloadedError
 from serving.roots import Roots
+from serving.training_command import here, job_overrides
 from serving.training_schema import Accepted, TaskList, TaskProblem, TaskStatus, TrainFields
 
 LOG_TAIL_BYTES = 1_000_000
 EVENT_BYTES = 1 << 20
 # What an event tells; the rest of it is in the run directory.
 HIDDEN = ("config", "leaderboard")
-# Hydra composes configurations in one place for the whole process.
-_composing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,14 @@ class TrainingService:
     Args:
         config: How the model is served; `training` is its part.
         registry: Where models are registered: a folder or a URI.
+        checker: What checks tasks; default: one of its own.
 
     Raises: ConfigError: a root is no folder, or would allow everything.
     """
 
-    def __init__(self, config: ServingConfig, registry: str) -> None:
+    def __init__(self, config: ServingConfig, registry: str, checker: Checker | None = None) -> None:
         self.config = config.training
+        self._checker = checker or Checker()
         self.tasks = TaskFolder(config.training.runs)
         self._registry = registry if source_scheme(registry) else str(Path(registry).resolve())
         self._roots = Roots(config.training.roots, self.tasks.uploads)
@@ -74,10 +75,9 @@ class TrainingService:
             dataset_path: The table, as the client named it.
             who: Who asks.
 
-        Raises: ConfigError, DataLoadError: what is wrong, and where. OverloadedError: too many wait.
+        Raises: ConfigError, DataError: what is wrong, and where, as far as it is known at once. OverloadedError: too
+            many wait.
         """
-        from serving.training_command import job_overrides  # noqa: PLC0415 - replicas start without Hydra
-
         n_waiting = len(self.tasks.unfinished())
         if n_waiting >= self.config.max_running + self.config.max_waiting:
             raise OverloadedError(
@@ -85,17 +85,15 @@ class TrainingService:
                 f"and serving.training.max_waiting={self.config.max_waiting}"
             )
         source = self._roots.source(dataset_path)
-        with _composing:
-            config, overrides = job_overrides(
-                request, source, self.tasks.runs, self._registry, self.config.overrides
-            )
+        overrides = job_overrides(request, source, self.tasks.runs, self._registry, self.config.overrides)
+        name = self._checker.check(overrides)
         task = self.tasks.create(
             who=who,
             kind="network" if request.search is None else "sweep",
-            name=config.name,
+            name=name,
             dataset_path=dataset_path,
             target_column=request.target_column,
-            overrides=overrides,
+            overrides=[*overrides, *here(name)],
         )
         ahead = f"behind {n_waiting} others" if n_waiting else "next"
         return Accepted(task_id=task.task_id, status="pending", message=f"accepted, {ahead}")
