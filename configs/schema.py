@@ -190,6 +190,7 @@ class TrainingServiceConfig(Section):
         max_waiting: Tasks that may wait.
         max_upload_mb: Largest table that may be sent, in MB.
         idle_s: How long the Ray of this machine stays up after the last task.
+        keep_days: Days that an ended task's record, and a table that no task names any more, are kept; null: for ever.
         overrides: Settings that every task gets, such as tracking=none.
     """
 
@@ -202,6 +203,7 @@ class TrainingServiceConfig(Section):
     max_waiting: int = Field(100, ge=0)
     max_upload_mb: float = Field(1000.0, gt=0)
     idle_s: float = Field(300.0, ge=0)
+    keep_days: float | None = Field(30.0, gt=0)
     overrides: Names = ()
 
 

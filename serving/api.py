@@ -15,13 +15,14 @@ from configs.schema import ServingConfig
 from errors import TabularayError
 from serving.access import Access, require
 from serving.bodies import BodyLimit
-from serving.exchange import KEY, Front, internal_body
+from serving.exchange import CLIENT_LEFT, KEY, Front, internal_body
 from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
 from serving.openapi import document
 from serving.paths import PREDICT
 from serving.predict import Predict
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.refusals import ClientLeftError
 from serving.requestlog import RequestLog
 from serving.routes_models import models_routes
 from serving.routes_training import STREAMING, training_routes
@@ -92,6 +93,8 @@ def answer_errors(api: FastAPI) -> None:
 
     @api.exception_handler(TabularayError)
     async def _deliberate(request: Request, error: TabularayError) -> Response:
+        if isinstance(error, ClientLeftError):
+            return Response(status_code=CLIENT_LEFT)
         request.scope[KEY].code = code_of(error)
         status, body, headers = describe(error, request.scope[KEY].request_id)
         return Response(body, status, headers, MEDIA_TYPE)

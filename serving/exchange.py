@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from errors import TabularayError
 from serving.monitoring import Metrics
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.refusals import ClientLeftError
 from serving.requestlog import RequestIds, RequestLog
 
 KEY = "tabularay.exchange"
@@ -70,6 +71,8 @@ class Front:
         app = self.fast.get(scope["path"]) if scope["method"] == "POST" else None
         try:
             await (app or self.app)(scope, receive, send_named)
+        except ClientLeftError:
+            exchange.status = CLIENT_LEFT
         except TabularayError as error:
             exchange.code = code_of(error)
             status, body, headers = describe(error, exchange.request_id)

@@ -20,7 +20,7 @@ from serving.access import require
 from serving.refusals import OverloadedError
 from serving.training import TrainingService
 from serving.training_schema import Accepted, TaskList, TaskStatus, TrainFields, TrainRequest, Uploaded
-from serving.uploads import MULTIPART, discard_table, read_form, store_table, table_of
+from serving.uploads import MULTIPART, read_form, store_table, table_of
 
 PREFIX = "/api/ml/train"
 # Bodies that these routes read themselves, piece by piece, within limits of their own.
@@ -72,6 +72,11 @@ def _add_tasks(router: APIRouter, service: TrainingService) -> None:
         """Ask a task to end; what it has finished is kept."""
         return await asyncio.to_thread(service.cancel, task_id)
 
+    @router.delete("/{task_id}", status_code=HTTPStatus.NO_CONTENT)
+    async def forget(task_id: TaskId) -> None:
+        """Remove an ended task and its uploaded table, unless another task names that; its run and model stay."""
+        await asyncio.to_thread(service.forget, task_id)
+
     @router.get("/logs/{task_id}", response_class=PlainTextResponse)
     async def logs(task_id: TaskId) -> PlainTextResponse:
         """What a task has printed; the last megabyte of it."""
@@ -100,7 +105,7 @@ def _add_uploads(router: APIRouter, service: TrainingService) -> None:
         try:
             accepted = await asyncio.to_thread(service.submit, asked, stored.dataset_path, _who(request))
         except TabularayError:
-            await asyncio.to_thread(discard_table, stored.dataset_path, service.tasks.uploads)
+            await asyncio.to_thread(service.discard, stored.dataset_path)
             raise
         response.headers["location"] = f"{PREFIX}/status/{accepted.task_id}"
         return accepted

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,14 @@ from configs.sources import source_scheme
 from configs.tasks import TaskFolder
 from errors import ConfigError
 from serving.access import VARIABLE
+from serving.retention import clean_up
 from serving.roots import Roots
 
 logger = logging.getLogger("tabularay.serving")
 
 CHECKOUT = Path(__file__).parent.parent
 LOOK_EVERY_S = 1.0
+CLEAN_EVERY_S = 3600.0
 # A trainer that ends at once is not started again at once.
 AGAIN_AFTER_S = 10.0
 # What belongs to the Ray that serves, or is nobody else's business.
@@ -72,9 +75,15 @@ def trainers(config: ServingConfig) -> Iterator[None]:
 
 def _watch(config: ServingConfig, stop: threading.Event) -> None:
     folder = TaskFolder(config.training.runs)
-    pause = 0.0
+    pause, cleaned = 0.0, -math.inf
     while not stop.wait(pause or LOOK_EVERY_S):
         pause = 0.0
+        if config.training.keep_days is not None and time.monotonic() > cleaned + CLEAN_EVERY_S:
+            cleaned = time.monotonic()
+            try:
+                clean_up(folder, config.training.keep_days)
+            except (OSError, ValueError) as error:  # tasks matter more
+                logger.warning("old tasks and tables cannot be removed: %s", error)
         if folder.unfinished() and not folder.has_trainer():
             _start(config)
             pause = AGAIN_AFTER_S

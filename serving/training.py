@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,11 @@ from typing import Any
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from configs.tasks import ENDED, Task, TaskFolder
-from errors import ConflictError
+from errors import ConflictError, TaskNotFoundError
 from serving.checking import Checker
 from serving.refusals import OverloadedError
-from serving.roots import Roots
+from serving.retention import forget, remove_upload
+from serving.roots import Roots, upload_of
 from serving.training_command import here, job_overrides
 from serving.training_schema import Accepted, TaskList, TaskProblem, TaskStatus, TrainFields
 
@@ -85,6 +88,8 @@ class TrainingService:
                 f"and serving.training.max_waiting={self.config.max_waiting}"
             )
         source = self._roots.source(dataset_path)
+        if upload_of(dataset_path):
+            os.utime(Path(source).parent)  # named again, it is kept as long again
         overrides = job_overrides(request, source, self.tasks.runs, self._registry, self.config.overrides)
         name = self._checker.check(overrides)
         task = self.tasks.create(
@@ -107,7 +112,11 @@ class TrainingService:
 
     def newest(self, limit: int) -> TaskList:
         """The newest tasks, newest first."""
-        return TaskList(tasks=[_describe(task) for task in self.tasks.newest(limit)])
+        described = []
+        for task in self.tasks.newest(limit):
+            with suppress(TaskNotFoundError):  # removed meanwhile
+                described.append(_describe(task))
+        return TaskList(tasks=described)
 
     def cancel(self, task_id: str) -> TaskStatus:
         """Ask a task to end; what it has finished is kept.
@@ -120,6 +129,25 @@ class TrainingService:
             raise ConflictError(f"{task_id}: has ended; it {state.status}")
         task.cancel()
         return _describe(task)
+
+    def forget(self, task_id: str) -> None:
+        """Remove an ended task, and its uploaded table unless another task names it; its run and model stay.
+
+        Raises: TaskNotFoundError: there is none of that name. ConflictError: it has not ended.
+        """
+        task = self.tasks.find(task_id)
+        status = task.state().status
+        if status not in ENDED:
+            raise ConflictError(
+                f"{task_id}: is {status}; cancel it first: POST /api/ml/train/cancel/{task_id}"
+            )
+        forget(self.tasks, task)
+
+    def discard(self, dataset_path: str) -> None:
+        """Remove an uploaded table of which no task has been made."""
+        upload = upload_of(dataset_path)
+        if upload is not None:
+            remove_upload(self.tasks.uploads / upload)
 
     def log(self, task_id: str) -> str:
         """The end of what a task has printed.

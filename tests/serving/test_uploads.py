@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.serving.training import SWEEP, Service
@@ -63,6 +64,44 @@ def test_a_wrong_upload(tmp_path, fields, name, content, status, expected):
     assert sent.status_code == status
     assert expected in sent.json()["detail"]
     assert not list((tmp_path / "runs").rglob("*.csv"))
+
+
+@pytest.mark.parametrize("name", ["한" * 120 + ".csv", "x" * 500 + ".csv.gz", "a" * 90 + "." * 99 + "-.csv"])
+def test_a_name_is_one_that_a_file_can_have(service, name):
+    sent = service.client.post("/api/ml/train/tables", files={"file": (name, b"1")})
+    assert sent.status_code == 201
+    kept = Path(service.tasks.uploads, sent.json()["dataset_path"].removeprefix("upload:"))
+    assert kept.read_bytes() == b"1"
+    assert kept.name[0] not in ".-"
+
+
+@pytest.mark.parametrize("path", ["/tables", ""])
+def test_a_client_that_leaves_in_the_middle_is_no_error_of_the_server(service, path):
+    head = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"9000")]
+    scope = {"type": "http", "method": "POST", "path": f"/api/ml/train{path}", "headers": head}
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="t.csv"\r\n\r\na,b\n'
+    came = [{"type": "http.request", "body": part, "more_body": True}, {"type": "http.disconnect"}]
+    sent = []
+
+    async def receive():
+        return came.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    scope |= {
+        "query_string": b"",
+        "root_path": "",
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("x", 1),
+    }
+    anyio.run(service.front, scope, receive, send)
+    assert {message["status"] for message in sent if "status" in message} <= {499}
+    told = service.front.metrics.text().decode()
+    assert 'status="499"} 1.0' in told
+    assert "tabularay_errors_total{" not in told
+    assert list(service.tasks.uploads.glob("*")) == []
 
 
 def test_a_body_that_is_no_form(service):

@@ -8,11 +8,12 @@ from configs.schema import ServingConfig, TrainingServiceConfig
 from configs.tasks import TaskFolder
 from serving.access import Access
 from serving.api import answer_errors
+from serving.bodies import BodyLimit
 from serving.checking import Checker
 from serving.exchange import Front
 from serving.monitoring import Metrics
 from serving.requestlog import RequestLog
-from serving.routes_training import training_routes
+from serving.routes_training import STREAMING, training_routes
 from serving.training import TrainingService
 
 # Its process takes seconds to start, and ends with this one.
@@ -48,8 +49,9 @@ class Service:
         api.state.access = Access()
         answer_errors(api)
         api.include_router(training_routes(self.service, config))
-        front = Front({}, api, Metrics(folder / "metrics", dict), RequestLog(None))
-        self.client = TestClient(front)
+        limited = BodyLimit(api, 1_000_000, 30.0, STREAMING)
+        self.front = Front({}, limited, Metrics(folder / "metrics", dict), RequestLog(None))
+        self.client = TestClient(self.front)
 
     def post(self, body, path="", **options):
         return self.client.post(f"/api/ml/train{path}", json=body, **options)
