@@ -12,16 +12,17 @@ WITHIN_S = 60
 
 
 @contextmanager
-def serving(folder, model, *options, says=("", "")):
+def serving(folder, model, *options, says=("", ""), variables=None):
     """Serve a model for the length of a block, and stop it as Ctrl-C would.
 
     Args:
         folder: Where it is started; its registry is there.
         model: What it serves.
         options: As for Served.
+        variables: More of its environment.
         says: What it is to have said by its end, after that it was ready, on its standard output and error.
     """
-    with Served(folder, *options, model=model, stderr=subprocess.PIPE) as server:
+    with Served(folder, *options, model=model, variables=variables, stderr=subprocess.PIPE) as server:
         yield server
     out, err = server.process.stdout, server.process.stderr
     with out, err:

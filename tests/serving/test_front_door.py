@@ -1,32 +1,60 @@
-"""What stands in front of the replicas: HTTPS, and as many replicas as the load needs. One real server for both."""
+"""One real server: HTTPS in front, as many replicas as the load needs, and models that lie in an object store."""
 
 import asyncio
 import json
+import os
 import re
 import socket
 import ssl
+from contextlib import ExitStack
 
 import httpx
+import pyarrow.fs as pafs
 import pytest
 
 from benchmarks.httpload import load
+from ensembles.registry import Registry
+from tests import servers
 from tests.serving.certificates import make_certificate
 from tests.serving.process import haproxies, own_folder, serving, until
 from tests.serving.versions import ROW, make_bundles, make_registry
 
 HOST = "127.0.0.2"
+REGION = "us-east-1"
 BODY = json.dumps({"data": {"records": [ROW]}}).encode()
 WITHIN_S = 120
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scaling")
-    make_registry(folder / "registry", make_bundles(folder)[:1])
+def store(tmp_path_factory):
+    """A bucket of an S3 server, to which the environment leads, and how to end the server."""
+    with ExitStack() as running, pytest.MonkeyPatch.context() as patch:
+        endpoint = running.enter_context(servers.s3_server())
+        access = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "AWS_REGION": REGION}
+        access["TABULARAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+        for key, value in (access | {"AWS_ENDPOINT_URL": endpoint}).items():
+            patch.setenv(key, value)
+        files = pafs.S3FileSystem(endpoint_override=endpoint, region=REGION, allow_bucket_creation=True)
+        files.create_dir("models")
+        yield "s3://models/registry", running.close
+
+
+@pytest.fixture(scope="module")
+def served(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("front_door")
+    registry, _ = store
+    make_registry(registry, make_bundles(folder))
     cert, key = make_certificate(folder, host=HOST)
-    front = (f"--host={HOST}", f"tls_cert={cert}", f"tls_key={key}", "request_log=null")
+    front = (
+        f"--host={HOST}",
+        f"tls_cert={cert}",
+        f"tls_key={key}",
+        "request_log=null",
+        f"--registry={registry}",
+    )
     scaling = ("max_replicas=2", "cpus_per_replica=0.5", "scale_up_after_s=2", "scale_down_after_s=3")
-    with serving(folder, "small", *front, *scaling) as server:
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "TABULARAY_"))}
+    with serving(folder, "small", *front, *scaling, variables=variables) as server:
         own = own_folder(server)
         yield server, cert
     assert not own.exists()
@@ -100,3 +128,23 @@ def test_a_second_replica_comes_with_the_load_and_goes_after_it_and_no_request_f
     for result in asyncio.run(story()):
         assert result.statuses[200] > 0
         assert result.n_failed == 0, result.failures
+
+
+def test_a_promotion_in_an_object_store_is_followed_and_without_the_store_serving_goes_on(served, store):
+    server, cert = served
+    registry, end_store = store
+    with httpx.Client(
+        base_url=server.url, verify=ssl.create_default_context(cafile=cert), timeout=30
+    ) as client:
+
+        def answering():
+            answer = client.post("/api/ml/predict", content=BODY)
+            assert answer.status_code == 200
+            return answer.json()["predictions"][0]["model_id"]
+
+        assert answering() == "small:1"
+        Registry(registry).promote("small", 2, why="as another machine does it")
+        until(lambda: answering() == "small:2")
+        end_store()
+        until(lambda: client.get("/api/ml/health").json()["last_failure"])
+        assert answering() == "small:2"
