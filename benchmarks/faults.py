@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from benchmarks.httpload import Result, load
-from benchmarks.served import Served, a_request, is_well, listens, make_registry
+from benchmarks.served import Served, a_request, is_well, listens, loading_parser, make_registry
 
 BEFORE_S = 5.0
 REPLICA_PORTS = range(30000, 32000)
@@ -39,23 +39,13 @@ MUST_NOT_SHOW = ("replica", "controller")
 
 def main() -> None:
     """Run the faults and print a line each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = loading_parser(__doc__, replicas=2)
     parser.add_argument(
         "--faults", nargs="+", default=["replica", "proxy", "stand-in", "manager", "controller"]
     )
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=200.0)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1, help="rows of a request")
     parser.add_argument("--after", type=float, default=40.0, help="seconds of load after each kill")
-    parser.add_argument(
-        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -83,6 +84,26 @@ def tabularay(*arguments: str, folder: Path) -> None:
 def environment() -> dict[str, str]:
     """The environment in which this checkout's command runs."""
     return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+def loading_parser(about: str, rate: float = 200.0, replicas: int = 1) -> ArgumentParser:
+    """The options of benchmarks that load a service at a rate.
+
+    Args:
+        about: The benchmark's docstring.
+        rate: Requests per second, by default.
+        replicas: By default.
+    """
+    parser = ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=rate, help="requests per second")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--replicas", type=int, default=replicas)
+    parser.add_argument(
+        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
+    )
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
+    return parser
 
 
 class Served:

@@ -17,7 +17,6 @@ begins again with what is here. What has ended the service also removes, see ser
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -28,6 +27,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from configs.locks import is_locked
 from errors import TaskNotFoundError
 
 Status = Literal["pending", "running", "succeeded", "failed", "stopped"]
@@ -222,14 +222,7 @@ class TaskFolder:
 
     def has_trainer(self) -> bool:
         """Whether a trainer is at work."""
-        try:
-            with self.lock.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_locked(self.lock)
 
     def _task(self, task_id: str) -> Task:
         return Task(self._tasks / task_id, self._open / task_id)

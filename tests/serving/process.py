@@ -22,6 +22,7 @@ def serving(folder, model, *options, says=("", ""), variables=None):
         variables: More of its environment.
         says: What it is to have said by its end, after that it was ready, on its standard output and error.
     """
+    variables = {"TABULARAY_TOKENS": ""} | (variables or {})
     with Served(folder, *options, model=model, variables=variables, stderr=subprocess.PIPE) as server:
         yield server
     out, err = server.process.stdout, server.process.stderr
