@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -15,8 +16,9 @@ from starlette.datastructures import FormData
 
 from configs.schema import ServingConfig
 from configs.tasks import ENDED
-from errors import DataError, TabularayError
+from errors import DataError, TabularayError, TaskNotFoundError
 from serving.access import require
+from serving.problems import explain_validation
 from serving.refusals import OverloadedError
 from serving.training import TrainingService
 from serving.training_schema import Accepted, TaskList, TaskStatus, TrainFields, TrainRequest, Uploaded
@@ -30,6 +32,8 @@ LOOK_EVERY_S = 0.5
 SIGN_OF_LIFE_S = 10.0
 # An open stream holds a connection of its replica for as long as the task takes.
 MOST_STREAMS = 32
+# What an event's id is; a file has no larger places.
+PLACE = re.compile(r"\d{1,18}", re.ASCII)
 STATUS_KEYS = ("status", "progress", "message", "best_score", "metric", "trials", "model_id", "error")
 TaskId = Annotated[str, Path(description="As POST /api/ml/train has named it.", max_length=100)]
 
@@ -124,7 +128,7 @@ def _add_events(router: APIRouter, service: TrainingService) -> None:
     ) -> StreamingResponse:
         """A task's events as they happen (SSE), from after Last-Event-ID on; ends when the task does."""
         await asyncio.to_thread(service.status, task_id)
-        start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+        start = int(last_event_id) if last_event_id and PLACE.fullmatch(last_event_id) else 0
         if len(open_streams) >= MOST_STREAMS:
             raise OverloadedError(
                 f"{MOST_STREAMS} streams of events are open; GET {PREFIX}/status/{task_id} answers"
@@ -163,6 +167,8 @@ async def _stream(
                 quiet_s = 0.0
                 yield ": still here\n\n"
             await asyncio.sleep(LOOK_EVERY_S)
+    except TaskNotFoundError:
+        return  # removed meanwhile, and so ended
     finally:
         open_streams.discard(me)
 
@@ -190,9 +196,7 @@ def _asked(form: FormData) -> TrainFields:
     try:
         return TrainFields.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'body'}: {e['msg']}" for e in found[:5]]
-        raise DataError("; ".join(lines)) from None
+        raise DataError(explain_validation(list(error.errors()))) from None
 
 
 def _json(key: str, value: str) -> Any:

@@ -29,6 +29,7 @@ LOOK_EVERY_S = 1.0
 CLEAN_EVERY_S = 3600.0
 # A trainer that ends at once is not started again at once.
 AGAIN_AFTER_S = 10.0
+START_WITHIN_S = 60.0
 # What belongs to the Ray that serves, or is nobody else's business.
 NOT_PASSED_ON = ("RAY_SERVE_", "RAY_JOB_", VARIABLE)
 
@@ -74,19 +75,21 @@ def trainers(config: ServingConfig) -> Iterator[None]:
 
 
 def _watch(config: ServingConfig, stop: threading.Event) -> None:
-    folder = TaskFolder(config.training.runs)
+    folder, keep_days = TaskFolder(config.training.runs), config.training.keep_days
     pause, cleaned = 0.0, -math.inf
     while not stop.wait(pause or LOOK_EVERY_S):
         pause = 0.0
-        if config.training.keep_days is not None and time.monotonic() > cleaned + CLEAN_EVERY_S:
-            cleaned = time.monotonic()
-            try:
-                clean_up(folder, config.training.keep_days)
-            except (OSError, ValueError) as error:  # tasks matter more
-                logger.warning("old tasks and tables cannot be removed: %s", error)
-        if folder.unfinished() and not folder.has_trainer():
-            _start(config)
+        try:
+            if folder.unfinished() and not folder.has_trainer():
+                pause = AGAIN_AFTER_S
+                _start(config)
+            if keep_days is not None and time.monotonic() > cleaned + CLEAN_EVERY_S:
+                cleaned = time.monotonic()
+                clean_up(folder, keep_days)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            # Such as storage that is away for a moment: without this thread no task would ever begin again.
             pause = AGAIN_AFTER_S
+            logger.error("looking after tasks: %s", error)
 
 
 def _start(config: ServingConfig) -> None:
@@ -109,6 +112,7 @@ def _start(config: ServingConfig) -> None:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        timeout=START_WITHIN_S,
     )
     if done.returncode:
         logger.error("the trainer did not start: %s", done.stderr.strip()[-500:])

@@ -81,17 +81,13 @@ class TrainingService:
         Raises: ConfigError, DataError: what is wrong, and where, as far as it is known at once. OverloadedError: too
             many wait.
         """
-        n_waiting = len(self.tasks.unfinished())
-        if n_waiting >= self.config.max_running + self.config.max_waiting:
-            raise OverloadedError(
-                f"{n_waiting} tasks are unfinished; allowed: serving.training.max_running={self.config.max_running} "
-                f"and serving.training.max_waiting={self.config.max_waiting}"
-            )
+        self._count_unfinished()
         source = self._roots.source(dataset_path)
         if upload_of(dataset_path):
             os.utime(Path(source).parent)  # named again, it is kept as long again
         overrides = job_overrides(request, source, self.tasks.runs, self._registry, self.config.overrides)
         name = self._checker.check(overrides)
+        n_waiting = self._count_unfinished()  # others may have come while it was checked
         task = self.tasks.create(
             who=who,
             kind="network" if request.search is None else "sweep",
@@ -102,6 +98,15 @@ class TrainingService:
         )
         ahead = f"behind {n_waiting} others" if n_waiting else "next"
         return Accepted(task_id=task.task_id, status="pending", message=f"accepted, {ahead}")
+
+    def _count_unfinished(self) -> int:
+        n_waiting = len(self.tasks.unfinished())
+        if n_waiting >= self.config.max_running + self.config.max_waiting:
+            raise OverloadedError(
+                f"{n_waiting} tasks are unfinished; allowed: serving.training.max_running={self.config.max_running} "
+                f"and serving.training.max_waiting={self.config.max_waiting}"
+            )
+        return n_waiting
 
     def status(self, task_id: str) -> TaskStatus:
         """How a task stands.

@@ -6,6 +6,7 @@ import asyncio
 import re
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,6 +31,8 @@ FIELD_BYTES = 1_000_000
 OVERHEAD_BYTES = 2_000_000
 # A client that sends nothing for so long is given up.
 SILENCE_S = 30.0
+# And one that sends less than this, in the mean, after such a time.
+LEAST_BYTES_S = 10_000
 COPY_BYTES = 1 << 20
 # In bytes; file systems take 255.
 LONGEST_NAME = 200
@@ -71,7 +74,7 @@ async def read_form(request: Request, max_bytes: int) -> FormData:
 
 
 async def _counted(stream: AsyncIterator[bytes], limit: int, max_bytes: int) -> AsyncIterator[bytes]:
-    size = 0
+    size, began = 0, time.monotonic()
     while True:
         try:
             async with asyncio.timeout(SILENCE_S):
@@ -83,6 +86,8 @@ async def _counted(stream: AsyncIterator[bytes], limit: int, max_bytes: int) -> 
         size += len(chunk)
         if size > limit:
             raise _too_large(max_bytes)
+        if time.monotonic() - began > SILENCE_S + size / LEAST_BYTES_S:
+            raise SlowRequestError(f"the body arrives at less than {LEAST_BYTES_S:,} bytes a second")
         yield chunk
 
 

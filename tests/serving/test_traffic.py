@@ -1,6 +1,8 @@
 """Versions on trial: who answers, what is counted, and what becomes of them by the rule."""
 
 import asyncio
+import sys
+import threading
 import time
 from collections import Counter
 
@@ -104,6 +106,41 @@ def test_the_rule(counted, plan, verdict, reason):
     assert found[0] == verdict
     assert reason in found[1]
     assert judge(counted, plan) == found
+
+
+def test_counts_are_added_up_while_they_grow(pair):
+    """New buckets of the latencies come while others are added up."""
+    comparison, stop, interval = Comparison(*pair), threading.Event(), sys.getswitchinterval()
+
+    def count():
+        while not stop.is_set():
+            for exponent in range(-300, 300):
+                with comparison._counting:
+                    comparison.counts.time(2.0**exponent, 1.0)
+            with comparison._counting:
+                comparison.counts.ratios.clear()
+
+    thread = threading.Thread(target=count)
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(1000):
+            comparison.tally()
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+        comparison.stop()
+
+
+def test_an_error_of_ours_ends_no_comparison(pair):
+    comparison = Comparison(*pair)
+    X = pair[0].bundle.encode(records(3))
+    comparison.offer(pair[0], X, np.zeros((2, 9)), records(3))  # shapes that cannot be compared
+    comparison.offer(pair[0], X, pair[0].bundle.predict_encoded(X).mean, records(3))
+    comparison.stop()
+    comparison.join()
+    assert (comparison.counts.uncomparable, comparison.counts.compared) == (1, 1)
 
 
 def test_counts_of_replicas_add_up():

@@ -100,6 +100,14 @@ def test_events_stream_and_go_on_from_the_last_one(service):
     assert [kind for _, kind, _ in again] == ["fold", "summary", "status"]
 
 
+@pytest.mark.parametrize("place", ["9" * 19, "-1", "x", "٣"])
+def test_a_place_that_no_event_has(service, place):
+    task = service.new()
+    task.write_state(TaskState(status="succeeded"))
+    answer = service.get(f"/events/{task.task_id}", headers={"Last-Event-ID": place.encode()})
+    assert [kind for _, kind, _ in events_of(answer.text)] == ["status"]
+
+
 def test_settings_that_would_fail_later_are_refused_at_the_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

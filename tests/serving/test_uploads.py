@@ -7,6 +7,8 @@ import pytest
 
 from tests.serving.training import SWEEP, Service
 
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="t.csv"\r\n\r\na,b\n'
+
 
 def test_an_uploaded_table_can_be_trained_on(service):
     sent = service.client.post(
@@ -75,15 +77,16 @@ def test_a_name_is_one_that_a_file_can_have(service, name):
     assert kept.name[0] not in ".-"
 
 
-@pytest.mark.parametrize("path", ["/tables", ""])
-def test_a_client_that_leaves_in_the_middle_is_no_error_of_the_server(service, path):
+def send_in_pieces(service, path, pieces, pause_s=0.0):
+    """Statuses that a client gets who sends its body in pieces and then leaves."""
     head = [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"9000")]
     scope = {"type": "http", "method": "POST", "path": f"/api/ml/train{path}", "headers": head}
-    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="t.csv"\r\n\r\na,b\n'
-    came = [{"type": "http.request", "body": part, "more_body": True}, {"type": "http.disconnect"}]
+    came = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    came.append({"type": "http.disconnect"})
     sent = []
 
     async def receive():
+        await anyio.sleep(pause_s)
         return came.pop(0)
 
     async def send(message):
@@ -97,11 +100,21 @@ def test_a_client_that_leaves_in_the_middle_is_no_error_of_the_server(service, p
         "server": ("x", 1),
     }
     anyio.run(service.front, scope, receive, send)
-    assert {message["status"] for message in sent if "status" in message} <= {499}
+    return [message["status"] for message in sent if "status" in message]
+
+
+@pytest.mark.parametrize("path", ["/tables", ""])
+def test_a_client_that_leaves_in_the_middle_is_no_error_of_the_server(service, path):
+    assert set(send_in_pieces(service, path, [PART])) <= {499}
     told = service.front.metrics.text().decode()
     assert 'status="499"} 1.0' in told
     assert "tabularay_errors_total{" not in told
     assert list(service.tasks.uploads.glob("*")) == []
+
+
+def test_a_client_that_only_drips_is_let_go(service, monkeypatch):
+    monkeypatch.setattr("serving.uploads.SILENCE_S", 1.0)
+    assert send_in_pieces(service, "/tables", [PART, *(b"x" for _ in range(200))], 0.02) == [408]
 
 
 def test_a_body_that_is_no_form(service):
