@@ -76,7 +76,8 @@ def serve_forever(
             config = config.model_copy(update={"request_log": str(Path(config.request_log).resolve())})
         _deploy(model, absolute, config, access, folder, http)
         scheme = "http" if config.tls_cert is None else "https"
-        on_ready(f"{scheme}://{config.host}:{config.port}", version.model_id)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        on_ready(f"{scheme}://{host}:{config.port}", version.model_id)
         with trainers(config):
             stop.wait()
     finally:

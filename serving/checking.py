@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import errors
 from errors import ServingError
+from serving.environment import passed_on
 
-CHECKOUT = Path(__file__).parent.parent
 # Longest wait for an answer: the first one has to wait for the libraries, on a busy machine.
 ANSWER_S = 120.0
 
@@ -65,10 +63,9 @@ class Checker:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli_check"],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+                env=passed_on(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

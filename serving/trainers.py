@@ -18,20 +18,17 @@ from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from configs.tasks import TaskFolder
 from errors import ConfigError
-from serving.access import VARIABLE
+from serving.environment import CHECKOUT, passed_on
 from serving.retention import clean_up
 from serving.roots import Roots
 
 logger = logging.getLogger("tabularay.serving")
 
-CHECKOUT = Path(__file__).parent.parent
 LOOK_EVERY_S = 1.0
 CLEAN_EVERY_S = 3600.0
 # A trainer that ends at once is not started again at once.
 AGAIN_AFTER_S = 10.0
 START_WITHIN_S = 60.0
-# What belongs to the Ray that serves, or is nobody else's business.
-NOT_PASSED_ON = ("RAY_SERVE_", "RAY_JOB_", VARIABLE)
 
 
 def settle_training(config: ServingConfig) -> ServingConfig:
@@ -101,12 +98,10 @@ def _start(config: ServingConfig) -> None:
         f"--idle-s={training.idle_s}",
     ]
     options += [] if training.address is None else [f"--address={training.address}"]
-    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED_ON)}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "tuning.trainer", str(Path(training.runs).resolve()), "--detach", *options],
         cwd=CHECKOUT,
-        env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=passed_on(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

