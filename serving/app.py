@@ -39,6 +39,7 @@ SETTINGS = {
 # Requests under way in one replica; what comes above waits in its socket.
 MOST_ONGOING = 1024
 STOP_S = 30.0
+PORT_FREE_S = 10.0
 LOOK_S = 0.02
 logger = logging.getLogger("tabularay.serving")
 
@@ -82,6 +83,7 @@ def serve_forever(
             stop.wait()
     finally:
         _stop()
+        _wait_for_port(config.host, config.port)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -178,6 +180,17 @@ def _stop_serve() -> None:
         logger.debug("the controller is gone")
     except ray.exceptions.GetTimeoutError:
         logger.warning("Ray Serve did not stop within %g s; it is ended now", STOP_S)
+
+
+def _wait_for_port(host: str, port: int) -> None:
+    """Until the port is free: HAProxy's stand-in goes a moment after its Ray, and the next server may come at once."""
+    until = time.monotonic() + PORT_FREE_S
+    while time.monotonic() < until:
+        try:
+            return _check_port(host, port)
+        except ServingError:
+            time.sleep(LOOK_S)
+    return logger.warning("%s:%d is still taken", host, port)
 
 
 def _check_port(host: str, port: int) -> None:

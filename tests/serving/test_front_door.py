@@ -59,7 +59,8 @@ def served(store, tmp_path_factory):
     with serving(folder, "small", *front, *scaling, variables=variables) as server:
         own = own_folder(server)
         yield server, cert
-    assert not own.exists()
+    with socket.create_server((HOST, server.port)):  # for the next one, at once
+        assert not own.exists()
 
 
 def test_predictions_come_over_https_from_the_configured_certificate_by_the_fast_way(served):
