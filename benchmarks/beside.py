@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from benchmarks.httpload import Result, load
-from benchmarks.served import Served, a_request, make_registry
+from benchmarks.served import Served, a_request, loading_parser, make_registry
 
 WITHIN_S = 180.0
 TRAIN = {
@@ -32,17 +32,15 @@ TRAIN = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = loading_parser(__doc__, rate=100.0)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each phase")
-    parser.add_argument("--rate", type=float, default=100.0, help="requests per second")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
         registry = make_registry(folder, n_versions=1)
         body = a_request(registry)
-        options = ("training.overrides=[tracking=none]", "training.idle_s=0")
+        training = ("training.overrides=[tracking=none]", "training.idle_s=0")
+        options = (f"replicas={given.replicas}", *training, *given.options)
         with Served(folder, *options, port=given.port) as served:
             asyncio.run(load(served.predict_url, body, None, 4, 2.0))
             show("alone", measure(served, body, given))
@@ -58,7 +56,7 @@ def main() -> None:
 
 def measure(served: Served, body: bytes, given: argparse.Namespace) -> Result:
     """One phase."""
-    return asyncio.run(load(served.predict_url, body, given.rate, 16, given.seconds))
+    return asyncio.run(load(served.predict_url, body, given.rate, given.clients, given.seconds))
 
 
 def show(phase: str, result: Result) -> None:

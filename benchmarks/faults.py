@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from benchmarks.httpload import Result, load
-from benchmarks.served import Served, a_request, is_well, listens, make_registry
+from benchmarks.served import Served, a_request, is_well, listens, loading_parser, make_registry
 
 BEFORE_S = 5.0
 REPLICA_PORTS = range(30000, 32000)
@@ -30,27 +30,22 @@ ACTORS = {
     "controller": r"^ray::ServeController",
     "manager": r"^ray::HAProxyManager",
 }
-PROXIES = r"^\S*haproxy -db|^ray::(ProxyActor|HTTPProxy)"
+PROXIES = {
+    "proxy": r"^\S*haproxy -db -f \S+\.cfg |^ray::(ProxyActor|HTTPProxy)",
+    "stand-in": r"^\S*haproxy -db -f \S+\.cfg\.",
+}
 MUST_NOT_SHOW = ("replica", "controller")
 
 
 def main() -> None:
     """Run the faults and print a line each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = loading_parser(__doc__, replicas=2)
+    parser.add_argument(
+        "--faults", nargs="+", default=["replica", "proxy", "stand-in", "manager", "controller"]
     )
-    parser.add_argument("--faults", nargs="+", default=["replica", "proxy", "manager", "controller"])
     parser.add_argument("--times", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=200.0)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--rows", type=int, default=1, help="rows of a request")
     parser.add_argument("--after", type=float, default=40.0, help="seconds of load after each kill")
-    parser.add_argument(
-        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
@@ -80,7 +75,9 @@ async def one_fault(served: Served, fault: str, body: bytes, given: argparse.Nam
         raise RuntimeError(f"no {fault} below process {served.process.pid}")
     os.kill(before[0], signal.SIGKILL)
     killed_at = perf_counter() - began
-    is_whole = {"replica": replica_is_back, "proxy": proxy_is_back}.get(fault, actor_is_back)
+    is_whole = {"replica": replica_is_back, "manager": actor_is_back, "controller": actor_is_back}.get(
+        fault, proxy_is_back
+    )
     mended = await asyncio.to_thread(
         wait, lambda: is_whole(served, fault, before, given.replicas), given.after - 1
     )
@@ -101,10 +98,9 @@ def wait(is_whole: Callable[[], bool], most_s: float) -> float:
 
 def pids(served: Served, fault: str) -> list[int]:
     """The processes that a fault is about, oldest first."""
-    if fault != "proxy":
+    if fault in ACTORS:
         return served.find(ACTORS[fault])
-    port = int(served.url.rpartition(":")[2])
-    return [pid for pid in served.find(PROXIES) if port in listens(pid)]
+    return [pid for pid in served.find(PROXIES[fault]) if served.port in listens(pid)]
 
 
 def replicas(served: Served) -> list[int]:

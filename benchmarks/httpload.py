@@ -6,17 +6,20 @@
 Without a rate each client asks again as soon as it is answered. With a rate requests come due at even distances
 whether or not earlier ones were answered, and a latency counts from when the request was due: a server that stalls
 is charged for all who waited. A request fails when its connection breaks or refuses, or when it times out; it is
-never sent a second time. An answer of any status is an answer.
+never sent a second time, nor on a connection that has ended while it was idle: HTTP libraries look before they use
+one again, and connect anew. An answer of any status is an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import sys
 from argparse import ArgumentParser
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +31,8 @@ RECONNECT_S = 0.02
 CHECK_S = 0.05
 HEAD_END = b"\r\n\r\n"
 OK = 200
+# Hang-ups and errors are told unasked; that only the other side has closed is Linux's.
+ENDED = getattr(select, "POLLRDHUP", 0)
 
 
 @dataclass
@@ -75,6 +80,7 @@ async def load(  # noqa: PLR0913 - what describes a load
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 30.0,
     on_answer: Callable[[float, int, bytes], None] | None = None,
+    stop: asyncio.Event | None = None,
 ) -> Result:
     """Send a body, or several in turn, to a URL for a time.
 
@@ -87,13 +93,14 @@ async def load(  # noqa: PLR0913 - what describes a load
         headers: More headers.
         timeout_s: When a request has failed.
         on_answer: Called with the time since the beginning, the status and the body of every answer.
+        stop: Ends it early when set.
 
     Raises: OSError: the first connection cannot be made.
     """
     bodies = [body] if isinstance(body, bytes) else list(body)
     run = _Load(url, bodies, dict(headers or {}), timeout_s, on_answer)
     await asyncio.gather(*(run.connect() for _ in range(n_clients)))
-    await run.send(rate, seconds)
+    await run.send(rate, seconds, stop or asyncio.Event())
     return run.result
 
 
@@ -112,8 +119,14 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        self._ended = select.poll()
+        self._ended.register(transport.get_extra_info("socket"), ENDED)
         self.load.connections.add(self)
         self.load.free(self)
+
+    def has_ended(self) -> bool:
+        """Whether the other side has closed it, which the event loop may not have seen yet."""
+        return self.transport.is_closing() or bool(self._ended.poll(0))
 
     def send(self, due: float, request: bytes) -> None:
         self.due = due
@@ -199,7 +212,7 @@ class _Load:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: _Connection(self), self._host, self._port, ssl=self._tls)
 
-    async def send(self, rate: float | None, seconds: float) -> None:
+    async def send(self, rate: float | None, seconds: float, stop: asyncio.Event) -> None:
         self._began = began = perf_counter()
         watch = asyncio.create_task(self._watch())
         if rate is None:
@@ -207,13 +220,16 @@ class _Load:
             for connection in [*self._free]:
                 self._free.remove(connection)
                 self._next(connection, perf_counter())
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), seconds)
             self._endless = False
         else:
             for number in range(int(rate * seconds)):
                 wait = began + number / rate - perf_counter()
                 if wait > 0:
                     await asyncio.sleep(wait)
+                if stop.is_set():
+                    break
                 self._due.append(max(began + number / rate, perf_counter()))
                 self._pass_on()
         while self._due or any(c.due is not None for c in self.connections):
@@ -228,10 +244,10 @@ class _Load:
         await asyncio.sleep(0)
 
     def free(self, connection: _Connection) -> None:
-        if self._endless:
-            self._next(connection, perf_counter())
-        elif self._due:
+        if self._due:
             self._next(connection, self._due.popleft())
+        elif self._endless:
+            self._next(connection, perf_counter())
         else:
             self._free.append(connection)
 
@@ -287,6 +303,10 @@ class _Load:
             self._next(self._free.popleft(), self._due.popleft())
 
     def _next(self, connection: _Connection, due: float) -> None:
+        if connection.has_ended():
+            connection.transport.abort()
+            self._due.appendleft(due)
+            return
         request = self._requests[self._n_sent % len(self._requests)]
         self._n_sent += 1
         connection.send(due, request)

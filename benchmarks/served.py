@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -85,31 +86,62 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
+def loading_parser(about: str, rate: float = 200.0, replicas: int = 1) -> ArgumentParser:
+    """The options of benchmarks that load a service at a rate.
+
+    Args:
+        about: The benchmark's docstring.
+        rate: Requests per second, by default.
+        replicas: By default.
+    """
+    parser = ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=float, default=rate, help="requests per second")
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--replicas", type=int, default=replicas)
+    parser.add_argument(
+        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
+    )
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
+    return parser
+
+
 class Served:
     """`tabularay serve` for the length of a block.
 
     Args:
         folder: Of the registry.
-        options: Configuration of the service: replicas=2 and the like.
+        options: Configuration of the service: replicas=2 and the like; or options of the command: --host and its value.
+        model: What is served.
         port: Where; default: one that is free.
         variables: More of its environment.
+        stderr: Where its errors go, as for Popen; default: to this process's.
 
     Attributes:
+        port: Where it listens.
         url: Where it answers.
         ready_s: Seconds from the command to its word that it is ready.
     """
 
     def __init__(
-        self, folder: Path, *options: str, port: int = 0, variables: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *options: str,
+        model: str = NAME,
+        port: int = 0,
+        variables: Mapping[str, str] | None = None,
+        stderr: int | None = None,
     ) -> None:
-        command = [sys.executable, "-m", "cli", "serve", NAME, *(f"serving.{o}" for o in options)]
-        command += ["--port", str(port or free_port()), "--json"]
+        self.port = port or free_port()
+        command = [sys.executable, "-m", "cli", "serve", model, "--port", str(self.port), "--json"]
+        command += [o if o.startswith("--") else f"serving.{o}" for o in options]
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             env=environment() | dict(variables or {}),
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )

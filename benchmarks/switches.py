@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from benchmarks.httpload import OK, Result, describe, load
-from benchmarks.served import NAME, Served, a_request, make_registry
+from benchmarks.served import NAME, Served, a_request, loading_parser, make_registry
 from ensembles.bundle import bundle_id
 from ensembles.registry import Registry
 from ensembles.versions import ModelVersion
@@ -56,19 +56,9 @@ class Answers:
 
 def main() -> None:
     """Run the promotions and print what came of them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = loading_parser(__doc__)
     parser.add_argument("--switches", type=int, default=20)
     parser.add_argument("--every", type=float, default=3.0, help="seconds between promotions")
-    parser.add_argument("--rate", type=float, default=200.0)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--replicas", type=int, default=1)
-    parser.add_argument(
-        "--options", nargs="*", default=[], help="more of the service's: request_log=null ..."
-    )
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the registry is made, and found the next time")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)

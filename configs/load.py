@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from configs.overrides import emit, quote
 from configs.schema import ClusterConfig, JobConfig, ServingConfig
 from configs.sources import mask_secrets, source_name
 from errors import ConfigError
@@ -26,9 +27,6 @@ CONFIG_DIR = Path(__file__).parent
 SAMPLES = CONFIG_DIR.parent / "data" / "samples"
 GROUPS = ("data", "search", "tracking", "ensemble", "serving", "cluster", "experiment")
 DEFAULT_TIME_BUDGET_S = 300.0
-# Text that Hydra takes for text without quotes.
-PLAIN_TEXT = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
-NOT_TEXT = ("null", "none", "true", "false", "yes", "no", "on", "off", "nan", "inf")
 
 
 def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -> JobConfig:
@@ -56,13 +54,6 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
 def is_override(argument: str) -> bool:
     """Whether a command's argument is `key=value`, not a path or an address."""
     return re.match(r"[A-Za-z_][\w.\-]*=", argument) is not None
-
-
-def as_override(key: str, value: Any) -> str:
-    """`key=value` for any value: text stays what it is, whatever characters it holds."""
-    if isinstance(value, str) and PLAIN_TEXT.fullmatch(value) and value.lower() not in NOT_TEXT:
-        return f"{key}={value}"
-    return f"{key}={_emit(value)}"
 
 
 def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Mapping[str, str]) -> JobConfig:
@@ -143,7 +134,7 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
         raise ConfigError(f"--config-dir {config_dir}: no such folder")
     arguments = [_to_hydra(override) for override in overrides]
     if config_dir is not None:
-        arguments.append(f"hydra.searchpath=[{_quote(str(config_dir.resolve()))}]")
+        arguments.append(f"hydra.searchpath=[{quote(str(config_dir.resolve()))}]")
     try:
         return OmegaConf.to_container(_compose(arguments, config_dir), resolve=True)
     except OmegaConfBaseException as error:
@@ -205,39 +196,16 @@ def _to_hydra_value(value: str) -> str:
     try:
         parsed = OverridesParser.create().parse_override(f"key={value}")
         if parsed.is_sweep_override() or value.startswith("${"):
-            return _quote(value)
+            return quote(value)
         return value
     except (HydraException, ValueError):
         pass  # Hydra's grammar stops at spaces in lists and at letters beyond ASCII: YAML reads those.
     if value[:1] in "[{":
         try:
-            return _emit(yaml.safe_load(value))
+            return emit(yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise ConfigError(mask_secrets(f"'{value}': not a valid list or mapping: {error}")) from None
-    return _quote(value)
-
-
-def _emit(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_emit(v) for v in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_emit_key(str(k))}:{_emit(v)}" for k, v in value.items()) + "}"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else _quote(str(value))
-
-
-def _emit_key(key: str) -> str:
-    """Hydra takes no quotes around keys."""
-    return key if re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) else _quote(key)
-
-
-def _quote(text: str) -> str:
-    # Hydra reads a backslash as one unless a quote follows; OmegaConf would fill in ${...}.
-    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
-    return "'" + escaped.replace("${", "\\${") + "'"
+    return quote(value)
 
 
 class _Origin:
@@ -276,7 +244,10 @@ def _explain(error: ErrorDetails, prefix: tuple[str, ...], origin: _Origin) -> s
         return f"{key}: unknown key {origin.of(path)}{hint}"
     if error["type"] == "missing":
         return f"{key}: required, but not set; add {key}=VALUE"
-    return f"{key}: {error['msg']}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
+    message = f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    if isinstance(error["input"], dict) and error["type"] == "value_error":
+        return message  # of several keys together, which it names
+    return f"{message}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
 
 
 def _nearest(word: str, allowed: Sequence[str], prefix: str = "") -> str:

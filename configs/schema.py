@@ -193,6 +193,7 @@ class TrainingServiceConfig(Section):
         max_waiting: Tasks that may wait.
         max_upload_mb: Largest table that may be sent, in MB.
         idle_s: How long the Ray of this machine stays up after the last task.
+        keep_days: Days that an ended task's record, and a table that no task names any more, are kept; null: for ever.
         overrides: Settings that every task gets, such as tracking=none.
     """
 
@@ -205,6 +206,7 @@ class TrainingServiceConfig(Section):
     max_waiting: int = Field(100, ge=0)
     max_upload_mb: float = Field(1000.0, gt=0)
     idle_s: float = Field(300.0, ge=0)
+    keep_days: float | None = Field(30.0, gt=0)
     overrides: Names = ()
 
 
@@ -217,6 +219,9 @@ class ServingConfig(Section):
         replicas: Model processes.
         cpus_per_replica: CPUs, and so threads, of one replica.
         max_replicas: With more than `replicas`, replicas come and go with the load between the two.
+        target_busy: Share of time in (0, 1) that each replica is to be busy; above it another is started.
+        scale_up_after_s: How long the load must ask for more replicas before they are started.
+        scale_down_after_s: How long it must ask for fewer before one is stopped.
         max_rows: Largest number of rows in one request.
         max_waiting_rows: Rows that may wait in a replica for their prediction; then clients get 429.
         max_body_mb: Largest request body, in MB.
@@ -239,6 +244,9 @@ class ServingConfig(Section):
     replicas: int = Field(1, ge=1)
     cpus_per_replica: float = Field(1.0, gt=0)
     max_replicas: int | None = Field(None, ge=1)
+    target_busy: float = Field(0.7, gt=0, lt=1)
+    scale_up_after_s: float = Field(10.0, ge=0)
+    scale_down_after_s: float = Field(60.0, ge=0)
     max_rows: int = Field(10_000, ge=1)
     max_waiting_rows: int = Field(20_000, ge=1)
     max_body_mb: float = Field(10.0, gt=0)
@@ -257,7 +265,8 @@ class ServingConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> ServingConfig:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together; one of them is not given")
+            missing = "tls_cert" if self.tls_cert is None else "tls_key"
+            raise ValueError(f"tls_cert and tls_key go together; {missing} is not given")
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError(f"max_replicas={self.max_replicas} is below replicas={self.replicas}")
         return self

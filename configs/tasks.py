@@ -12,21 +12,22 @@
         ray.json           the Ray that the trainer has started
 
 The service writes what is asked, the trainer what is done, and nobody else anything. So either may be killed, and
-begins again with what is here.
+begins again with what is here. What has ended the service also removes, see serving/retention.py.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from configs.locks import is_locked
 from errors import TaskNotFoundError
 
 Status = Literal["pending", "running", "succeeded", "failed", "stopped"]
@@ -125,8 +126,14 @@ class Task:
         self._cancel = folder / "cancel"
 
     def request(self) -> TaskRequest:
-        """What was asked."""
-        return TaskRequest.model_validate_json((self.folder / "request.json").read_bytes())
+        """What was asked.
+
+        Raises: TaskNotFoundError: it was removed meanwhile.
+        """
+        try:
+            return TaskRequest.model_validate_json((self.folder / "request.json").read_bytes())
+        except FileNotFoundError:
+            raise _not_found(self.task_id) from None
 
     def state(self) -> TaskState:
         """How it stands; what nobody has looked at yet is pending."""
@@ -192,11 +199,21 @@ class TaskFolder:
         Raises: TaskNotFoundError: there is none of that name.
         """
         if not TASK_ID.fullmatch(task_id) or not (self._tasks / task_id).is_dir():
-            raise TaskNotFoundError(f"'{task_id}': no such training task; see GET /api/ml/train")
+            raise _not_found(task_id)
         return self._task(task_id)
 
-    def newest(self, limit: int) -> list[Task]:
-        """The newest tasks, newest first."""
+    def remove(self, task: Task) -> bool:
+        """Remove an ended task; whether it was there."""
+        gone = task.folder.with_name(f".{task.task_id}.gone")
+        try:
+            task.folder.rename(gone)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(gone, ignore_errors=True)
+        return True
+
+    def newest(self, limit: int | None = None) -> list[Task]:
+        """The newest tasks, newest first; all of them without a limit."""
         return [self._task(name) for name in sorted(_names(self._tasks), reverse=True)[:limit]]
 
     def unfinished(self) -> list[Task]:
@@ -205,17 +222,14 @@ class TaskFolder:
 
     def has_trainer(self) -> bool:
         """Whether a trainer is at work."""
-        try:
-            with self.lock.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_locked(self.lock)
 
     def _task(self, task_id: str) -> Task:
         return Task(self._tasks / task_id, self._open / task_id)
+
+
+def _not_found(task_id: str) -> TaskNotFoundError:
+    return TaskNotFoundError(f"'{task_id}': no such training task; see GET /api/ml/train")
 
 
 def write_whole(path: Path, text: str) -> None:

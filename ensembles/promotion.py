@@ -10,7 +10,7 @@ from data.metrics import METRICS
 from ensembles.bundle import load_bundle
 from ensembles.registry import PRODUCTION, Registry
 from ensembles.versions import ModelVersion
-from errors import ModelNotFoundError
+from errors import BundleError, ModelNotFoundError
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def promote_if_better(registry: Registry, version: ModelVersion) -> Promotion:
     versions that withheld other rows are not compared, and nothing is promoted. The first version of a name goes
     into production without a comparison. The version is loaded and proved on its golden rows before the alias moves.
 
-    Raises: BundleError: the new version, or the one in production, is damaged.
+    Raises: BundleError: the new version is damaged.
     """
     load_bundle(version.fetch())
     try:
@@ -60,8 +60,13 @@ def _compare(version: ModelVersion, current: ModelVersion) -> Promotion:
     name = current.model_id
     if name == version.model_id:
         return Promotion(True, f"{name} is in production", before=name)
-    new, old = version.manifest(), current.manifest()
-    reason = _why_not_comparable(new, old, name)
+    new = version.manifest()
+    try:
+        old = current.manifest()
+    except BundleError as error:  # no fault of the run that asks, whose model is registered already
+        reason = f"{name} cannot be read: {error}"
+    else:
+        reason = _why_not_comparable(new, old, name)
     if reason:
         return Promotion(
             False, f"{reason}; to promote it all the same, promote {version.model_id}", before=name
@@ -79,6 +84,8 @@ def _why_not_comparable(new: dict[str, Any], old: dict[str, Any], name: str) -> 
     for key in ("target", "problem_type"):
         if new[key] != old[key]:
             return f"{name} predicts otherwise: {key} is {old[key]!r}, here {new[key]!r}"
+    if not new.get("test_sha256"):
+        return "this version has no score on withheld rows, or none that says which rows"
     if not old.get("test_sha256"):
         return f"{name} has no score on withheld rows, or none that says which rows"
     if new["test_sha256"] != old["test_sha256"]:

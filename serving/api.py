@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,13 +14,14 @@ from configs.schema import ServingConfig
 from errors import TabularayError
 from serving.access import Access, require
 from serving.bodies import BodyLimit
-from serving.exchange import KEY, Front, internal_body
+from serving.exchange import CLIENT_LEFT, KEY, Front, internal_body
 from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
 from serving.openapi import document
 from serving.paths import PREDICT
 from serving.predict import Predict
-from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.problems import MEDIA_TYPE, code_of, describe, explain_validation, problem_body
+from serving.refusals import ClientLeftError
 from serving.requestlog import RequestLog
 from serving.routes_models import models_routes
 from serving.routes_training import STREAMING, training_routes
@@ -29,7 +29,6 @@ from serving.schema import Health
 from serving.training import TrainingService
 
 DESCRIPTION = "Predictions of an ensemble for tables, each with its uncertainty."
-SHOWN_ERRORS = 5
 
 
 def build_app(
@@ -92,6 +91,8 @@ def answer_errors(api: FastAPI) -> None:
 
     @api.exception_handler(TabularayError)
     async def _deliberate(request: Request, error: TabularayError) -> Response:
+        if isinstance(error, ClientLeftError):
+            return Response(status_code=CLIENT_LEFT)
         request.scope[KEY].code = code_of(error)
         status, body, headers = describe(error, request.scope[KEY].request_id)
         return Response(body, status, headers, MEDIA_TYPE)
@@ -122,13 +123,3 @@ def _allowed(api: FastAPI, path: str) -> str:
         route for route in api.routes if getattr(route, "path_regex", None) and route.path_regex.match(path)
     ]
     return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
-
-
-def explain_validation(errors: list[dict[str, Any]]) -> str:
-    """What is wrong with a request, and where, in one line."""
-    lines = []
-    for error in errors[:SHOWN_ERRORS]:
-        where = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
-        lines.append(f"{where}: {error['msg']}")
-    more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
-    return "; ".join(lines) + more

@@ -19,9 +19,11 @@ from typing import Any
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from ensembles.registry import Registry
-from errors import ConfigError, ServingError
+from errors import ServingError
 from serving.access import Access, check_open_door, read_tokens
-from serving.haproxy import use_haproxy
+from serving.haproxy import choose_front
+from serving.scaling import SAMPLE_S, WINDOW_S
+from serving.tls import check_tls
 from serving.trainers import settle_training, trainers
 
 APP = "tabularay"
@@ -37,6 +39,7 @@ SETTINGS = {
 # Requests under way in one replica; what comes above waits in its socket.
 MOST_ONGOING = 1024
 STOP_S = 30.0
+PORT_FREE_S = 10.0
 LOOK_S = 0.02
 logger = logging.getLogger("tabularay.serving")
 
@@ -57,7 +60,7 @@ def serve_forever(
     """
     access = read_tokens(None if config.tokens is None else Path(config.tokens))
     check_open_door(config.host, access)
-    _check_tls(config)
+    check_tls(config)
     config = settle_training(config)
     version = Registry(registry).resolve(model)
     version.manifest()
@@ -68,21 +71,25 @@ def serve_forever(
     # There will be sockets in it, whose paths the kernel wants short; mkdtemp makes it ours alone.
     folder = Path(tempfile.mkdtemp(prefix="tabularay-", dir=SHORT if SHORT.is_dir() else None))
     try:
-        use_haproxy(config, folder)
+        http = choose_front(config, folder)
         absolute = registry if source_scheme(registry) else str(Path(registry).resolve())
         if config.request_log is not None:
             config = config.model_copy(update={"request_log": str(Path(config.request_log).resolve())})
-        _deploy(model, absolute, config, access, folder)
+        _deploy(model, absolute, config, access, folder, http)
         scheme = "http" if config.tls_cert is None else "https"
-        on_ready(f"{scheme}://{config.host}:{config.port}", version.model_id)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        on_ready(f"{scheme}://{host}:{config.port}", version.model_id)
         with trainers(config):
             stop.wait()
     finally:
         _stop()
+        _wait_for_port(config.host, config.port)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deploy(model: str, registry: str, config: ServingConfig, access: Access, folder: Path) -> None:
+def _deploy(
+    model: str, registry: str, config: ServingConfig, access: Access, folder: Path, http: dict[str, Any]
+) -> None:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     import ray  # noqa: PLC0415 - reads the settings above
@@ -90,22 +97,17 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
     most = config.max_replicas or config.replicas
     n_cpus = max(len(os.sched_getaffinity(0)), int(most * config.cpus_per_replica) + 1)
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    scaling: dict[str, Any] = {"num_replicas": config.replicas}
-    if config.max_replicas is not None:
-        scaling = {
-            "autoscaling_config": {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
-        }
     with ThreadPoolExecutor(2) as beside:
         imported = beside.submit(importlib.import_module, "serving.endpoint")
         ray.init(address="local", num_cpus=n_cpus, **quiet)
         endpoint = imported.result().Endpoint.options(
-            **scaling,
+            **_scaling(config),
             ray_actor_options={"num_cpus": config.cpus_per_replica},
             max_ongoing_requests=MOST_ONGOING,
         )
         arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
         try:
-            started = beside.submit(_start_serve, config)
+            started = beside.submit(_start_serve, http)
             _wait_for_controller(started)
             _run_app(endpoint.bind(*arguments))
             started.result()
@@ -114,14 +116,24 @@ def _deploy(model: str, registry: str, config: ServingConfig, access: Access, fo
             raise ServingError(f"the endpoint did not come up: {reason}") from None
 
 
-def _start_serve(config: ServingConfig) -> None:
+def _scaling(config: ServingConfig) -> dict[str, Any]:
+    """How many replicas there are, in Ray Serve's words."""
+    if config.max_replicas is None:
+        return {"num_replicas": config.replicas}
+    policy = {"policy_function": "serving.scaling.ByLoad", "policy_kwargs": {"target": config.target_busy}}
+    limits = {"min_replicas": config.replicas, "max_replicas": config.max_replicas}
+    delays = {"upscale_delay_s": config.scale_up_after_s, "downscale_delay_s": config.scale_down_after_s}
+    times = {"metrics_interval_s": SAMPLE_S, "look_back_period_s": WINDOW_S}
+    return {"autoscaling_config": {**limits, **delays, **times, "policy": policy}}
+
+
+def _start_serve(http: dict[str, Any]) -> None:
     """Start Ray Serve; returns when its proxies are ready."""
     from ray import serve  # noqa: PLC0415
     from ray.serve.config import HTTPOptions  # noqa: PLC0415
 
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    tls = {} if config.tls_cert is None else {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key}
-    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **tls))
+    serve.start(http_options=HTTPOptions(**http))
 
 
 def _wait_for_controller(started: Future[None]) -> None:
@@ -170,11 +182,15 @@ def _stop_serve() -> None:
         logger.warning("Ray Serve did not stop within %g s; it is ended now", STOP_S)
 
 
-def _check_tls(config: ServingConfig) -> None:
-    for key in ("tls_cert", "tls_key"):
-        path = getattr(config, key)
-        if path is not None and not Path(path).is_file():
-            raise ConfigError(f"serving.{key}={path}: no such file")
+def _wait_for_port(host: str, port: int) -> None:
+    """Until the port is free: HAProxy's stand-in goes a moment after its Ray, and the next server may come at once."""
+    until = time.monotonic() + PORT_FREE_S
+    while time.monotonic() < until:
+        try:
+            return _check_port(host, port)
+        except ServingError:
+            time.sleep(LOOK_S)
+    return logger.warning("%s:%d is still taken", host, port)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.refusals import PayloadTooLargeError, SlowRequestError
+from serving.refusals import ClientLeftError, PayloadTooLargeError, SlowRequestError
 
 
 async def read_body(receive: Receive, max_bytes: int, declared: bytes = b"") -> bytes:
@@ -18,7 +18,7 @@ async def read_body(receive: Receive, max_bytes: int, declared: bytes = b"") -> 
         max_bytes: Most that is read.
         declared: Value of the Content-Length header, where there is one.
 
-    Raises: PayloadTooLargeError: it is larger. ConnectionResetError: the client left.
+    Raises: PayloadTooLargeError: it is larger. ClientLeftError: the client left.
     """
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
@@ -31,7 +31,7 @@ async def read_body(receive: Receive, max_bytes: int, declared: bytes = b"") -> 
     parts, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
-            raise ConnectionResetError("the client left before its body was read")
+            raise ClientLeftError("the client left before its body was read")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > max_bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from queue import SimpleQueue
@@ -18,6 +19,7 @@ from serving.loading import Loaded
 MAX_WAITING = 64
 MAX_ROWS = 256
 STOP_WAIT_S = 5.0
+log = logging.getLogger("tabularay.serving")
 
 
 class Comparison:
@@ -35,6 +37,8 @@ class Comparison:
         self.served = served
         self.candidate = candidate
         self.counts = Counts()
+        # Between the thread, which counts what it has compared, and whoever adds counts up.
+        self._counting = threading.Lock()
         self._one_encoding = _encoding(served.bundle) == _encoding(candidate.bundle)
         self._waiting: SimpleQueue[tuple[Loaded, Any, np.ndarray] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="comparison", daemon=True)
@@ -67,6 +71,11 @@ class Comparison:
         self.counts.first_error = self.counts.first_error or f"{self.candidate.model_id}: {error}"
         self.counts.errors += 1
 
+    def tally(self) -> Counts:
+        """The counts as they are now, which later ones do not change."""
+        with self._counting:
+            return Counts() + self.counts
+
     def stop(self) -> None:
         """End the thread, after what waits."""
         self._waiting.put(None)
@@ -77,7 +86,14 @@ class Comparison:
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
-            self._compare(*item)
+            try:
+                self._compare(*item)
+            except Exception:
+                # An error of ours says nothing against the candidate; without the thread, nothing ever would.
+                log.exception(
+                    "%s: could not be compared with %s", self.candidate.model_id, self.served.model_id
+                )
+                self.counts.uncomparable += 1
 
     def _compare(self, answered: Loaded, rows: Any, mean: np.ndarray) -> None:
         other = self.candidate if answered is self.served else self.served
@@ -96,8 +112,9 @@ class Comparison:
             seconds[one] = time.perf_counter() - began
             if one is other:
                 theirs = prediction
-        self._count(answered, mean, theirs)
-        self.counts.time(seconds[self.candidate], seconds[self.served])
+        with self._counting:
+            self._count(answered, mean, theirs)
+            self.counts.time(seconds[self.candidate], seconds[self.served])
         return None
 
     def _predict(self, bundle: Bundle, rows: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ from serving.loading import Loaded
 from serving.monitoring import Metrics
 from serving.paths import PREDICT
 from serving.requestlog import RequestLog
+from serving.scaling import BUSY, Busy
 from serving.training import TrainingService
 
 SWITCH_S = 0.0005
@@ -45,7 +46,8 @@ class Endpoint:
     ) -> None:
         self.config = ServingConfig(**config)
         self.access = Access(tokens)
-        self.batches = ThreadPoolExecutor(1, "batches")
+        self.busy = Busy()
+        self.batches = ThreadPoolExecutor(1, "batches", initializer=self.busy.watch)
         self.models = LiveModels(registry, model, self.config, self._prepare, SharedCounts())
         log = self.config.request_log
         self.front = build_app(
@@ -66,7 +68,12 @@ class Endpoint:
     def __serve_build_asgi_app__(self) -> Front:
         """The HTTP side; Ray Serve calls this once the model is loaded, on the event loop."""
         self.models.start()
+        self.busy.watch()
         return self.front
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What serving.scaling.ByLoad decides by; Ray Serve asks for it under this name."""
+        return {BUSY: self.busy.share()}
 
     def _prepare(self, loaded: Loaded) -> None:
         loaded.answerer = Answerer(loaded.bundle, self.batches, self.config.max_waiting_rows)

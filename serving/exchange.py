@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from errors import TabularayError
 from serving.monitoring import Metrics
 from serving.problems import MEDIA_TYPE, code_of, describe, problem_body
+from serving.refusals import ClientLeftError
 from serving.requestlog import RequestIds, RequestLog
 
 KEY = "tabularay.exchange"
@@ -70,10 +71,12 @@ class Front:
         app = self.fast.get(scope["path"]) if scope["method"] == "POST" else None
         try:
             await (app or self.app)(scope, receive, send_named)
+        except ClientLeftError:
+            exchange.status = CLIENT_LEFT
         except TabularayError as error:
             exchange.code = code_of(error)
             status, body, headers = describe(error, exchange.request_id)
-            await answer(send_named, status, body, MEDIA_TYPE, headers)
+            await answer_unless_begun(exchange, send_named, status, body, headers)
         except asyncio.CancelledError:
             exchange.status = exchange.status or CLIENT_LEFT
             raise
@@ -81,10 +84,8 @@ class Front:
             exchange.code = "internal_error"
             exchange.trace = traceback.format_exc()
             logger.exception("request %s", exchange.request_id)
-            if not exchange.status:
-                await answer(
-                    send_named, HTTPStatus.INTERNAL_SERVER_ERROR, internal_body(exchange), MEDIA_TYPE
-                )
+            status, body = HTTPStatus.INTERNAL_SERVER_ERROR, internal_body(exchange)
+            await answer_unless_begun(exchange, send_named, status, body)
         finally:
             self._note(exchange, scope, time.perf_counter() - start)
 
@@ -123,6 +124,14 @@ def internal_body(exchange: Exchange) -> bytes:
     """The document of an error of ours; the log has more."""
     detail = f"an error of the server; its log has it under the request id {exchange.request_id}"
     return problem_body(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error", exchange.request_id)
+
+
+async def answer_unless_begun(
+    exchange: Exchange, send: Send, status: int, body: bytes, headers: dict[str, str] | None = None
+) -> None:
+    """Send a problem document, where nothing was sent yet; a stream that fails just ends."""
+    if not exchange.status:
+        await answer(send, status, body, MEDIA_TYPE, headers)
 
 
 async def answer(

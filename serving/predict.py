@@ -70,9 +70,6 @@ class Predict:
             raise AnswerTimeoutError(
                 f"no answer within {self.config.request_timeout_s:g} s; ask for fewer rows at once"
             ) from None
-        except ConnectionResetError:
-            exchange.status = 499
-            return
         await answer(send, 200, reply, ARROW if as_arrow else JSON)
 
     def _read(self, content_type: bytes, body: bytes, query: bytes) -> Order:

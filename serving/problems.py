@@ -52,6 +52,7 @@ STATUS: dict[type[TabularayError], HTTPStatus] = {
     ServingError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 ROOM = 2000
+SHOWN_ERRORS = 5
 
 
 def status_of(error: TabularayError) -> HTTPStatus:
@@ -90,3 +91,13 @@ def describe(
     """Status, body and headers of an error's answer."""
     status = status_of(error)
     return status, problem_body(status, str(error), code_of(error), request_id), problem_headers(error)
+
+
+def explain_validation(errors: list[dict[str, Any]]) -> str:
+    """What is wrong with a request, and where, in one line."""
+    lines = []
+    for error in errors[:SHOWN_ERRORS]:
+        where = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
+        lines.append(f"{where}: {error['msg']}")
+    more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
+    return "; ".join(lines) + more

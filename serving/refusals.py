@@ -25,6 +25,10 @@ class SlowRequestError(ServingError):
     """The client took too long to send its body."""
 
 
+class ClientLeftError(ServingError):
+    """The client left before all of its body had come; nobody reads the answer."""
+
+
 class OverloadedError(ServingError):
     """Too much is waiting already; later it may go.
 

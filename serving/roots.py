@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from configs.sources import mask_secrets, source_scheme
 from errors import ConfigError, DataLoadError
 
 UPLOADED = "upload:"
+# The folder of one table, and its name; nothing that could lead elsewhere.
+UPLOAD = re.compile(UPLOADED + r"([0-9a-f]{16})/[^/\\]+")
 
 
 class Roots:
@@ -49,7 +52,9 @@ class Roots:
         return str(found)
 
     def _uploaded(self, asked: str) -> str:
-        path = _inside(self._uploads.resolve(), asked.removeprefix(UPLOADED))
+        path = None
+        if UPLOAD.fullmatch(asked):
+            path = _inside(self._uploads.resolve(), asked.removeprefix(UPLOADED))
         if path is None or not path.is_file():
             raise DataLoadError(
                 f"dataset_path={asked!r}: no such upload; POST /api/ml/train/tables makes one"
@@ -67,6 +72,12 @@ class Roots:
             mask_secrets(prefix) for prefix in self._prefixes
         ]
         return f"serving.training.roots allows {', '.join(names) or 'nothing'}, and uploads"
+
+
+def upload_of(dataset_path: str) -> str | None:
+    """The folder of an uploaded table; None for another."""
+    found = UPLOAD.fullmatch(dataset_path)
+    return None if found is None else found[1]
 
 
 def _begins(source: str, prefix: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -172,13 +173,13 @@ def _add_traffic(router: APIRouter, live: LiveModels, config: ServingConfig) -> 
         ratio = asked.max_latency_ratio or config.canary_latency_ratio
         plan = Plan(asked.mode, asked.share, promote, asked.min_requests or config.canary_requests, ratio)
         await moves.try_out(live, asked.model_id, plan, asked.why, _who(request))
-        return traffic()
+        return await asyncio.to_thread(traffic)
 
     @router.delete("/api/ml/traffic", dependencies=CHANGE, responses=NOT_FOUND)
     async def withdraw(request: Request, why: Annotated[str, Query(max_length=1000)] = "") -> Traffic:
         """Withdraw what is on trial."""
         await moves.withdraw(live, why, _who(request))
-        return traffic()
+        return await asyncio.to_thread(traffic)
 
 
 def _who(request: Request) -> str:

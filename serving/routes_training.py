@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -15,12 +16,13 @@ from starlette.datastructures import FormData
 
 from configs.schema import ServingConfig
 from configs.tasks import ENDED
-from errors import DataError, TabularayError
+from errors import DataError, TabularayError, TaskNotFoundError
 from serving.access import require
+from serving.problems import explain_validation
 from serving.refusals import OverloadedError
 from serving.training import TrainingService
 from serving.training_schema import Accepted, TaskList, TaskStatus, TrainFields, TrainRequest, Uploaded
-from serving.uploads import MULTIPART, discard_table, read_form, store_table, table_of
+from serving.uploads import MULTIPART, read_form, store_table, table_of
 
 PREFIX = "/api/ml/train"
 # Bodies that these routes read themselves, piece by piece, within limits of their own.
@@ -30,6 +32,8 @@ LOOK_EVERY_S = 0.5
 SIGN_OF_LIFE_S = 10.0
 # An open stream holds a connection of its replica for as long as the task takes.
 MOST_STREAMS = 32
+# What an event's id is; a file has no larger places.
+PLACE = re.compile(r"\d{1,18}", re.ASCII)
 STATUS_KEYS = ("status", "progress", "message", "best_score", "metric", "trials", "model_id", "error")
 TaskId = Annotated[str, Path(description="As POST /api/ml/train has named it.", max_length=100)]
 
@@ -72,6 +76,11 @@ def _add_tasks(router: APIRouter, service: TrainingService) -> None:
         """Ask a task to end; what it has finished is kept."""
         return await asyncio.to_thread(service.cancel, task_id)
 
+    @router.delete("/{task_id}", status_code=HTTPStatus.NO_CONTENT)
+    async def forget(task_id: TaskId) -> None:
+        """Remove an ended task and its uploaded table, unless another task names that; its run and model stay."""
+        await asyncio.to_thread(service.forget, task_id)
+
     @router.get("/logs/{task_id}", response_class=PlainTextResponse)
     async def logs(task_id: TaskId) -> PlainTextResponse:
         """What a task has printed; the last megabyte of it."""
@@ -100,7 +109,7 @@ def _add_uploads(router: APIRouter, service: TrainingService) -> None:
         try:
             accepted = await asyncio.to_thread(service.submit, asked, stored.dataset_path, _who(request))
         except TabularayError:
-            await asyncio.to_thread(discard_table, stored.dataset_path, service.tasks.uploads)
+            await asyncio.to_thread(service.discard, stored.dataset_path)
             raise
         response.headers["location"] = f"{PREFIX}/status/{accepted.task_id}"
         return accepted
@@ -119,7 +128,7 @@ def _add_events(router: APIRouter, service: TrainingService) -> None:
     ) -> StreamingResponse:
         """A task's events as they happen (SSE), from after Last-Event-ID on; ends when the task does."""
         await asyncio.to_thread(service.status, task_id)
-        start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+        start = int(last_event_id) if last_event_id and PLACE.fullmatch(last_event_id) else 0
         if len(open_streams) >= MOST_STREAMS:
             raise OverloadedError(
                 f"{MOST_STREAMS} streams of events are open; GET {PREFIX}/status/{task_id} answers"
@@ -158,6 +167,8 @@ async def _stream(
                 quiet_s = 0.0
                 yield ": still here\n\n"
             await asyncio.sleep(LOOK_EVERY_S)
+    except TaskNotFoundError:
+        return  # removed meanwhile, and so ended
     finally:
         open_streams.discard(me)
 
@@ -185,9 +196,7 @@ def _asked(form: FormData) -> TrainFields:
     try:
         return TrainFields.model_validate(values)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'body'}: {e['msg']}" for e in found[:5]]
-        raise DataError("; ".join(lines)) from None
+        raise DataError(explain_validation(list(error.errors()))) from None
 
 
 def _json(key: str, value: str) -> Any:

@@ -88,7 +88,7 @@ class OnTrial:
         Args:
             add_up: Adds this replica's counts to those of the others; None: there are no others.
         """
-        self.totals = self._failed + (self.comparison.counts if self.comparison else Counts())
+        self.totals = self._failed + (self.comparison.tally() if self.comparison else Counts())
         if add_up is not None:
             key = f"{self.served.model_id} {self.model_id} {self.rollout.number}"
             self.totals = await add_up(key, self.totals)

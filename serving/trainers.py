@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,17 +18,17 @@ from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from configs.tasks import TaskFolder
 from errors import ConfigError
-from serving.access import VARIABLE
+from serving.environment import CHECKOUT, passed_on
+from serving.retention import clean_up
 from serving.roots import Roots
 
 logger = logging.getLogger("tabularay.serving")
 
-CHECKOUT = Path(__file__).parent.parent
 LOOK_EVERY_S = 1.0
+CLEAN_EVERY_S = 3600.0
 # A trainer that ends at once is not started again at once.
 AGAIN_AFTER_S = 10.0
-# What belongs to the Ray that serves, or is nobody else's business.
-NOT_PASSED_ON = ("RAY_SERVE_", "RAY_JOB_", VARIABLE)
+START_WITHIN_S = 60.0
 
 
 def settle_training(config: ServingConfig) -> ServingConfig:
@@ -71,13 +72,21 @@ def trainers(config: ServingConfig) -> Iterator[None]:
 
 
 def _watch(config: ServingConfig, stop: threading.Event) -> None:
-    folder = TaskFolder(config.training.runs)
-    pause = 0.0
+    folder, keep_days = TaskFolder(config.training.runs), config.training.keep_days
+    pause, cleaned = 0.0, -math.inf
     while not stop.wait(pause or LOOK_EVERY_S):
         pause = 0.0
-        if folder.unfinished() and not folder.has_trainer():
-            _start(config)
+        try:
+            if folder.unfinished() and not folder.has_trainer():
+                pause = AGAIN_AFTER_S
+                _start(config)
+            if keep_days is not None and time.monotonic() > cleaned + CLEAN_EVERY_S:
+                cleaned = time.monotonic()
+                clean_up(folder, keep_days)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            # Such as storage that is away for a moment: without this thread no task would ever begin again.
             pause = AGAIN_AFTER_S
+            logger.error("looking after tasks: %s", error)
 
 
 def _start(config: ServingConfig) -> None:
@@ -89,17 +98,16 @@ def _start(config: ServingConfig) -> None:
         f"--idle-s={training.idle_s}",
     ]
     options += [] if training.address is None else [f"--address={training.address}"]
-    paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(NOT_PASSED_ON)}
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "tuning.trainer", str(Path(training.runs).resolve()), "--detach", *options],
         cwd=CHECKOUT,
-        env=environment | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=passed_on(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
+        timeout=START_WITHIN_S,
     )
     if done.returncode:
         logger.error("the trainer did not start: %s", done.stderr.strip()[-500:])

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ from typing import Any
 from configs.schema import ServingConfig
 from configs.sources import source_scheme
 from configs.tasks import ENDED, Task, TaskFolder
-from errors import ConflictError
+from errors import ConflictError, TaskNotFoundError
+from serving.checking import Checker
 from serving.refusals import OverloadedError
-from serving.roots import Roots
+from serving.retention import forget, remove_upload
+from serving.roots import Roots, upload_of
+from serving.training_command import here, job_overrides
 from serving.training_schema import Accepted, TaskList, TaskProblem, TaskStatus, TrainFields
 
 LOG_TAIL_BYTES = 1_000_000
 EVENT_BYTES = 1 << 20
 # What an event tells; the rest of it is in the run directory.
 HIDDEN = ("config", "leaderboard")
-# Hydra composes configurations in one place for the whole process.
-_composing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class TrainingService:
     Args:
         config: How the model is served; `training` is its part.
         registry: Where models are registered: a folder or a URI.
+        checker: What checks tasks; default: one of its own.
 
     Raises: ConfigError: a root is no folder, or would allow everything.
     """
 
-    def __init__(self, config: ServingConfig, registry: str) -> None:
+    def __init__(self, config: ServingConfig, registry: str, checker: Checker | None = None) -> None:
         self.config = config.training
+        self._checker = checker or Checker()
         self.tasks = TaskFolder(config.training.runs)
         self._registry = registry if source_scheme(registry) else str(Path(registry).resolve())
         self._roots = Roots(config.training.roots, self.tasks.uploads)
@@ -74,31 +78,35 @@ class TrainingService:
             dataset_path: The table, as the client named it.
             who: Who asks.
 
-        Raises: ConfigError, DataLoadError: what is wrong, and where. OverloadedError: too many wait.
+        Raises: ConfigError, DataError: what is wrong, and where, as far as it is known at once. OverloadedError: too
+            many wait.
         """
-        from serving.training_command import job_overrides  # noqa: PLC0415 - replicas start without Hydra
+        self._count_unfinished()
+        source = self._roots.source(dataset_path)
+        if upload_of(dataset_path):
+            os.utime(Path(source).parent)  # named again, it is kept as long again
+        overrides = job_overrides(request, source, self.tasks.runs, self._registry, self.config.overrides)
+        name = self._checker.check(overrides)
+        n_waiting = self._count_unfinished()  # others may have come while it was checked
+        task = self.tasks.create(
+            who=who,
+            kind="network" if request.search is None else "sweep",
+            name=name,
+            dataset_path=dataset_path,
+            target_column=request.target_column,
+            overrides=[*overrides, *here(name)],
+        )
+        ahead = f"behind {n_waiting} others" if n_waiting else "next"
+        return Accepted(task_id=task.task_id, status="pending", message=f"accepted, {ahead}")
 
+    def _count_unfinished(self) -> int:
         n_waiting = len(self.tasks.unfinished())
         if n_waiting >= self.config.max_running + self.config.max_waiting:
             raise OverloadedError(
                 f"{n_waiting} tasks are unfinished; allowed: serving.training.max_running={self.config.max_running} "
                 f"and serving.training.max_waiting={self.config.max_waiting}"
             )
-        source = self._roots.source(dataset_path)
-        with _composing:
-            config, overrides = job_overrides(
-                request, source, self.tasks.runs, self._registry, self.config.overrides
-            )
-        task = self.tasks.create(
-            who=who,
-            kind="network" if request.search is None else "sweep",
-            name=config.name,
-            dataset_path=dataset_path,
-            target_column=request.target_column,
-            overrides=overrides,
-        )
-        ahead = f"behind {n_waiting} others" if n_waiting else "next"
-        return Accepted(task_id=task.task_id, status="pending", message=f"accepted, {ahead}")
+        return n_waiting
 
     def status(self, task_id: str) -> TaskStatus:
         """How a task stands.
@@ -109,7 +117,11 @@ class TrainingService:
 
     def newest(self, limit: int) -> TaskList:
         """The newest tasks, newest first."""
-        return TaskList(tasks=[_describe(task) for task in self.tasks.newest(limit)])
+        described = []
+        for task in self.tasks.newest(limit):
+            with suppress(TaskNotFoundError):  # removed meanwhile
+                described.append(_describe(task))
+        return TaskList(tasks=described)
 
     def cancel(self, task_id: str) -> TaskStatus:
         """Ask a task to end; what it has finished is kept.
@@ -122,6 +134,25 @@ class TrainingService:
             raise ConflictError(f"{task_id}: has ended; it {state.status}")
         task.cancel()
         return _describe(task)
+
+    def forget(self, task_id: str) -> None:
+        """Remove an ended task, and its uploaded table unless another task names it; its run and model stay.
+
+        Raises: TaskNotFoundError: there is none of that name. ConflictError: it has not ended.
+        """
+        task = self.tasks.find(task_id)
+        status = task.state().status
+        if status not in ENDED:
+            raise ConflictError(
+                f"{task_id}: is {status}; cancel it first: POST /api/ml/train/cancel/{task_id}"
+            )
+        forget(self.tasks, task)
+
+    def discard(self, dataset_path: str) -> None:
+        """Remove an uploaded table of which no task has been made."""
+        upload = upload_of(dataset_path)
+        if upload is not None:
+            remove_upload(self.tasks.uploads / upload)
 
     def log(self, task_id: str) -> str:
         """The end of what a task has printed.

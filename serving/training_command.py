@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import as_override, load_config
-from configs.schema import JobConfig
+from configs.overrides import as_override
 from errors import ConfigError
 from models.families import check_family
 from serving.training_schema import SearchRequest, TrainFields
@@ -17,8 +16,8 @@ FAMILY = "dnn"
 
 def job_overrides(
     request: TrainFields, source: str, runs: Path, registry: str, common: Sequence[str]
-) -> tuple[JobConfig, list[str]]:
-    """The job that a request asks for, checked, and its settings.
+) -> list[str]:
+    """The settings of the job that a request asks for.
 
     The split is the CLI's: `test_size` of all rows is withheld (data.test_size), then `val_size` of the others
     validates (data.val_size), which both ends a fit early and scores it; without it five folds do so in turn.
@@ -30,7 +29,7 @@ def job_overrides(
         registry: Where its model is registered.
         common: Settings that every task gets; the request's own win.
 
-    Raises: ConfigError: as the command would.
+    Raises: ConfigError: an unknown family, or params of one that is not searched.
     """
     asked = {
         "data.source": source,
@@ -46,14 +45,12 @@ def job_overrides(
     }
     fixed = {"alias": "candidate", "runs": str(runs), "registry": registry}
     settings = {key: value for key, value in (asked | fixed).items() if value is not None}
-    overrides = [*common, *(as_override(key, value) for key, value in settings.items())]
-    config = load_config(overrides)
-    return config, [
-        *overrides,
-        as_override("name", str(config.name)),
-        "cluster=running",
-        "cluster.address=auto",
-    ]
+    return [*common, *(as_override(key, value) for key, value in settings.items())]
+
+
+def here(name: str) -> list[str]:
+    """Settings of every job of the service: its name, whatever the table's, and the Ray that it is sent to."""
+    return [as_override("name", name), "cluster=running", "cluster.address=auto"]
 
 
 def _network(request: TrainFields) -> dict[str, Any]:

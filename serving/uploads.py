@@ -6,16 +6,23 @@ import asyncio
 import re
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from configs.sources import PACKED_SUFFIXES, TABLE_SUFFIXES
 from errors import DataError, DataLoadError
-from serving.refusals import PayloadTooLargeError, SlowRequestError, UnsupportedMediaTypeError
+from serving.refusals import (
+    ClientLeftError,
+    PayloadTooLargeError,
+    SlowRequestError,
+    UnsupportedMediaTypeError,
+)
 from serving.roots import UPLOADED
 
 MAX_FIELDS = 20
@@ -24,7 +31,11 @@ FIELD_BYTES = 1_000_000
 OVERHEAD_BYTES = 2_000_000
 # A client that sends nothing for so long is given up.
 SILENCE_S = 30.0
+# And one that sends less than this, in the mean, after such a time.
+LEAST_BYTES_S = 10_000
 COPY_BYTES = 1 << 20
+# In bytes; file systems take 255.
+LONGEST_NAME = 200
 MULTIPART = "multipart/form-data"
 
 
@@ -35,6 +46,7 @@ async def read_form(request: Request, max_bytes: int) -> FormData:
         UnsupportedMediaTypeError: the body is of another type.
         PayloadTooLargeError: it is larger than allowed.
         SlowRequestError: the client has fallen silent.
+        ClientLeftError: it has left.
         DataError: it is not well-formed.
     """
     kind = request.headers.get("content-type", "")
@@ -57,10 +69,12 @@ async def read_form(request: Request, max_bytes: int) -> FormData:
         return await parser.parse()
     except MultiPartException as error:
         raise DataError(f"body: {error.message}") from None
+    except ClientDisconnect:
+        raise ClientLeftError("the client left before its table was read") from None
 
 
 async def _counted(stream: AsyncIterator[bytes], limit: int, max_bytes: int) -> AsyncIterator[bytes]:
-    size = 0
+    size, began = 0, time.monotonic()
     while True:
         try:
             async with asyncio.timeout(SILENCE_S):
@@ -72,6 +86,8 @@ async def _counted(stream: AsyncIterator[bytes], limit: int, max_bytes: int) -> 
         size += len(chunk)
         if size > limit:
             raise _too_large(max_bytes)
+        if time.monotonic() - began > SILENCE_S + size / LEAST_BYTES_S:
+            raise SlowRequestError(f"the body arrives at less than {LEAST_BYTES_S:,} bytes a second")
         yield chunk
 
 
@@ -111,14 +127,10 @@ def store_table(table: UploadFile, uploads: Path) -> str:
     return f"{UPLOADED}{upload_id}/{name}"
 
 
-def discard_table(dataset_path: str, uploads: Path) -> None:
-    """Remove a table that store_table has kept."""
-    shutil.rmtree(uploads / dataset_path.removeprefix(UPLOADED).partition("/")[0])
-
-
 def _safe_name(name: str) -> str:
     """The file's own name, without what a path or a shell could read into it."""
-    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", name)[-1]).lstrip(".-")[-100:]
+    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", name)[-1])
+    name = name.encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".-")
     bare = name.lower()
     for packed in PACKED_SUFFIXES:
         bare = bare.removesuffix(packed)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from configs.load import read_config, save_config
+from configs.locks import is_locked
 from configs.schema import JobConfig
 from errors import ConfigError
 from models.trials import trial_name
@@ -141,14 +142,7 @@ class Run:
 
     def is_driven(self) -> bool:
         """Whether a process, on this machine or on one that shares the folder, is running the sweep."""
-        try:
-            with self.driver.open(encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_locked(self.driver)
 
 
 def _lock(file: IO[str]) -> bool:

@@ -77,6 +77,15 @@ def test_what_cannot_be_compared_is_not_promoted(register, facts, expected):
     assert production(registry) == "churn:1"
 
 
+def test_a_damaged_version_in_production_fails_no_run(register):
+    registry, before = register(0.1, "production")
+    (before.fetch() / "manifest.json").write_text("{")
+    decision = promote_if_better(*register(0.99))
+    assert not decision.promoted
+    assert "churn:1 cannot be read" in decision.why
+    assert production(registry) == "churn:1"
+
+
 def test_lower_is_better_where_it_is(register):
     register(0.5, "production", metric="log_loss")
     registry, version = register(0.6, metric="log_loss")

@@ -16,16 +16,14 @@ from serving import moves
 from serving.live import LiveModels
 from serving.loading import MAX_LOADED
 from tests.serving.front import front_of, prepare
-from tests.serving.versions import ROW, lying, make_bundles, make_registry
+from tests.serving.versions import ROW, lying, make_registry
 
 CONFIG = ServingConfig(poll_s=0.02)
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("versions")
-    good = make_bundles(folder)
-    return [*good, lying(good[1], folder / "lying")]
+def bundles(good_bundles, tmp_path_factory):
+    return [*good_bundles, lying(good_bundles[1], tmp_path_factory.mktemp("versions") / "lying")]
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 import http.client
 import json
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.served import descendants
 from serving.access import new_token
-from tests.conftest import ENVIRONMENT
+from tests.serving.process import haproxies, serving, until
 
 PATH = "/api/ml/predict"
 TIMEOUT_S = 3
@@ -24,38 +22,21 @@ ALIVE_S = 0.5
 
 @pytest.fixture(scope="module")
 def served(binary_job, tmp_path_factory):
-    """The port of a server with tokens, a token, and the process."""
+    """A server with tokens, a token, and its folder."""
     folder = tmp_path_factory.mktemp("service")
     token, line = new_token("tester", "predict")
     (folder / "tokens").write_text(line)
     (folder / "tokens").chmod(0o600)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["serving.tokens=tokens", f"serving.request_timeout_s={TIMEOUT_S}", "serving.max_body_mb=1"]
-    registry = ["--registry", str(binary_job.folder / "registry"), "--port", str(port), "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "serve", "binary", *options, *registry],
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    answer = process.stdout.readline()
-    assert answer, process.stderr.read()
-    yield port, token, process, folder
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=90)
-    assert process.returncode == 0
-    assert (out, err) == ("", "")
+    limits = ("tokens=tokens", f"request_timeout_s={TIMEOUT_S}", "max_body_mb=1")
+    with serving(folder, "binary", *limits, f"--registry={binary_job.folder / 'registry'}") as server:
+        yield server, token, folder
 
 
 @pytest.fixture
 def client(served):
-    port, token, *_ = served
+    server, token, _ = served
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
         yield client
 
 
@@ -64,22 +45,8 @@ def body(binary_job):
     return {"data": {"records": [json.loads((binary_job.bundle / "golden.json").read_text())["records"][0]]}}
 
 
-def below(pid):
-    """Processes below one, whoever adopted them."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except FileNotFoundError:
-            continue
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
 def memory_mb(pid):
-    rollups = (Path(f"/proc/{p}/smaps_rollup").read_text() for p in below(pid))
+    rollups = (Path(f"/proc/{p}/smaps_rollup").read_text() for p in (pid, *descendants(pid)))
     return sum(int(re.search(r"^Pss: +(\d+)", text, re.MULTILINE)[1]) for text in rollups) / 1e3
 
 
@@ -91,19 +58,14 @@ def test_the_short_way_is_taken(client, body):
         assert answer.status_code == 200
         return len(answer.headers.get_list("x-request-id"))
 
-    deadline = time.monotonic() + 10
-    while n_names() > 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: n_names() == 1)
     assert [n_names() for _ in range(20)] == [1] * 20
 
 
 def test_haproxy_listens_on_this_machine_only(served):
-    _, _, process, _ = served
-    pids = [p for p in below(process.pid) if Path(f"/proc/{p}/comm").read_text().strip() == "haproxy"]
-    assert pids
+    server, *_ = served
     inodes = set()
-    for pid in pids:
+    for pid in haproxies(server):
         for fd in Path(f"/proc/{pid}/fd").iterdir():
             match = re.fullmatch(r"socket:\[(\d+)\]", str(fd.readlink()))
             inodes |= {match[1]} if match else set()
@@ -113,8 +75,8 @@ def test_haproxy_listens_on_this_machine_only(served):
 
 
 def test_without_a_token_nothing_is_answered_but_health(served, body):
-    port, *_ = served
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as stranger:
+    server, *_ = served
+    with httpx.Client(base_url=server.url, timeout=30) as stranger:
         assert stranger.post(PATH, json=body).status_code == 401
         assert stranger.get("/api/ml/models").status_code == 401
         assert stranger.post("/api/ml/models/binary:1/promote").status_code == 401
@@ -156,14 +118,14 @@ def test_hostile_bodies_get_their_code(client, name):
 
 def test_what_is_hostile_leaves_nothing_behind(served, client, body):
     """A hundred megabytes, thrice, and every hostile body fifty times: memory stays where it was."""
-    port, token, process, _ = served
+    server, token, _ = served
 
     def attack():
         for content, _ in HOSTILE.values():
             for _ in range(50):
                 client.post(PATH, content=content, headers={"Content-Type": "application/json"})
         for _ in range(3):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
             head = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
             try:
                 connection.request("POST", PATH, b" " * 100_000_000, head)
@@ -174,9 +136,9 @@ def test_what_is_hostile_leaves_nothing_behind(served, client, body):
                 connection.close()
 
     attack()
-    before = memory_mb(process.pid)
+    before = memory_mb(server.process.pid)
     attack()
-    assert memory_mb(process.pid) < 1.05 * before + 5
+    assert memory_mb(server.process.pid) < 1.05 * before + 5
     assert client.post(PATH, json=body).status_code == 200
 
 
@@ -199,7 +161,7 @@ def seconds_until_let_go(port, head):
 
 
 def test_slow_clients_are_let_go_and_hold_nobody_up(served, client, body):
-    port, token, *_ = served
+    server, token, _ = served
     lines = (
         f"POST {PATH} HTTP/1.1",
         "Host: x",
@@ -208,7 +170,7 @@ def test_slow_clients_are_let_go_and_hold_nobody_up(served, client, body):
     )
     head = "\r\n".join([*lines, "Content-Length: 100000", "", ""]).encode()
     with ThreadPoolExecutor(50) as pool:
-        slow = [pool.submit(seconds_until_let_go, port, head) for _ in range(50)]
+        slow = [pool.submit(seconds_until_let_go, server.port, head) for _ in range(50)]
         time.sleep(ALIVE_S)
         for _ in range(20):
             assert client.post(PATH, json=body).status_code == 200
@@ -218,10 +180,8 @@ def test_slow_clients_are_let_go_and_hold_nobody_up(served, client, body):
 def test_tokens_are_in_no_log(served, client, body):
     *_, folder = served
     client.post(PATH, json=body, headers={"x-request-id": "the-last-one"})
-    deadline = time.monotonic() + 10
-    while "the-last-one" not in (text := (folder / "requests.jsonl").read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "the-last-one" in (folder / "requests.jsonl").read_text())
+    text = (folder / "requests.jsonl").read_text()
     assert served[1] not in text
     line = next(json.loads(line) for line in text.splitlines() if "the-last-one" in line)
     assert (line["principal"], line["rows"], line["model_id"], line["status"]) == (

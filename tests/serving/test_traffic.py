@@ -1,60 +1,35 @@
 """Versions on trial: who answers, what is counted, and what becomes of them by the rule."""
 
 import asyncio
-import time
 from collections import Counter
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from configs.schema import ServingConfig
-from ensembles.bundle import load_bundle
 from ensembles.registry import Registry
 from ensembles.rollouts import Plan, Rollout
-from errors import BundleError, VersionRefusedError
+from errors import BundleError
 from serving import moves
-from serving.comparing import MAX_WAITING, Comparison
-from serving.judging import Counts, judge
+from serving.judging import Counts
 from serving.live import LiveModels
-from serving.loading import Loaded
-from serving.traffic import OnTrial
 from tests.conftest import tabularay
 from tests.serving.front import front_of, prepare
-from tests.serving.versions import ROW, changed, lying, make_bundles, make_registry, table
+from tests.serving.versions import ROW, changed, lying, make_registry, on_trial, records
 
 CONFIG = ServingConfig(poll_s=0.02, canary_requests=20, canary_latency_ratio=1000)
 
 
 @pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
+def bundles(good_bundles, tmp_path_factory):
     folder = tmp_path_factory.mktemp("versions")
-    good = make_bundles(folder)
-    other = changed(good[1], folder / "other", "manifest.json", lambda m: m.update(target="z"))
-    return [*good, lying(good[1], folder / "lying"), other]
-
-
-@pytest.fixture(scope="module")
-def pair(bundles):
-    return [Loaded(f"small:{n}", load_bundle(path)) for n, path in enumerate(bundles[:2], 1)]
+    other = changed(good_bundles[1], folder / "other", "manifest.json", lambda m: m.update(target="z"))
+    return [*good_bundles, lying(good_bundles[1], folder / "lying"), other]
 
 
 @pytest.fixture
 def registry(bundles, tmp_path):
     return make_registry(tmp_path / "registry", bundles)
-
-
-def on_trial(pair, **plan):
-    return OnTrial(Rollout(7, 2, "production", Plan(**plan)), *pair)
-
-
-def records(n, seed=5):
-    return table(seed, n).drop(columns="y").to_dict("records")
-
-
-def counts(**values):
-    ratios = Counter({round(np.log2(values.pop("ratio", 1.0)) * 8): 100})
-    return Counts(**{"compared": 100, "rows": 100, "ratios": ratios} | values)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5, 0.9, 1.0])
@@ -84,107 +59,6 @@ def test_a_shadow_never_answers_a_client(pair):
     assert all(trial.pick() is pair[0] for _ in range(100))
     assert trial.pick("caller") is pair[0]
     trial.stop()
-
-
-@pytest.mark.parametrize(
-    ("counted", "plan", "verdict", "reason"),
-    [
-        (counts(compared=99), Plan(min_requests=100), "go on", "99 of 100"),
-        (counts(), Plan(min_requests=100), "passed", "no error"),
-        (counts(), Plan(min_requests=100, promote=True), "promote", "no error"),
-        (counts(ratio=2.3), Plan(min_requests=100, promote=True), "withdraw", "2.38 times"),
-        (counts(ratio=1.8), Plan(min_requests=100), "passed", "1.83 times"),
-        (counts(ratio=2.3), Plan(min_requests=101), "go on", "100 of 101"),
-        (counts(errors=1, first_error="boom"), Plan(min_requests=10_000), "withdraw", "boom"),
-        (counts(changed=100, difference=90.0), Plan(min_requests=100), "passed", "no error"),
-    ],
-)
-def test_the_rule(counted, plan, verdict, reason):
-    found = judge(counted, plan)
-    assert found[0] == verdict
-    assert reason in found[1]
-    assert judge(counted, plan) == found
-
-
-def test_counts_of_replicas_add_up():
-    both = counts(ratio=1.0, difference=3.0, largest=0.5) + counts(
-        ratio=8.0, difference=1.0, largest=0.25, errors=2
-    )
-    assert (both.compared, both.difference, both.largest, both.errors) == (200, 4.0, 0.5, 2)
-    assert (both + counts(ratio=8.0)).latency_ratio() == 8.0
-    assert both.shown()["mean_abs_difference"] == 4.0 / 200
-
-
-@pytest.mark.parametrize("mode", ["canary", "shadow"])
-def test_what_is_compared_is_what_both_versions_answer(pair, mode):
-    trial = on_trial(pair, mode=mode, share=1.0)
-    rows = records(40)
-    expected = [one.bundle.predict(rows).mean for one in pair]
-    for row in rows:
-        loaded = trial.pick()
-        X = loaded.bundle.encode([row])
-        trial.observe(loaded, X, loaded.bundle.predict_encoded(X).mean, [row])
-    trial.stop()
-    trial.comparison.join()
-    shown = trial.comparison.counts.shown()
-    assert shown["compared"] == shown["rows"] == 40
-    assert shown["answered"] == (40 if mode == "canary" else 0)
-    apart = np.abs(expected[0] - expected[1]).mean(axis=1)
-    assert shown["mean_abs_difference"] == pytest.approx(apart.mean(), rel=1e-4)
-    assert shown["max_abs_difference"] == pytest.approx(apart.max(), rel=1e-4)
-    changed_rows = expected[0].argmax(1) != expected[1].argmax(1)
-    assert 0 < changed_rows.sum() < 40
-    assert shown["changed_share"] == pytest.approx(changed_rows.mean())
-    assert shown["errors"] == shown["dropped"] == shown["uncomparable"] == 0
-    assert 0.1 < shown["latency_ratio"] < 10
-
-
-def test_without_raw_rows_versions_that_encode_differently_are_not_compared(pair):
-    comparison = Comparison(*pair)
-    X = pair[0].bundle.encode([ROW])
-    comparison.offer(pair[0], X, pair[0].bundle.predict_encoded(X).mean)
-    comparison.stop()
-    comparison.join()
-    assert (comparison.counts.compared, comparison.counts.uncomparable) == (0, 1)
-
-
-def test_observing_never_waits(pair):
-    comparison = Comparison(*pair)
-    rows = records(256)
-    X = pair[0].bundle.encode(rows)
-    mean = pair[0].bundle.predict_encoded(X).mean
-    began = time.perf_counter()
-    for _ in range(50 * MAX_WAITING):
-        comparison.offer(pair[0], X, mean, rows)
-    elapsed = time.perf_counter() - began
-    comparison.stop()
-    comparison.join()
-    counted = comparison.counts
-    assert counted.dropped > 0
-    assert counted.dropped + counted.compared == 50 * MAX_WAITING
-    assert elapsed < 5
-
-
-def test_rows_that_only_the_served_version_answers_count_against_the_candidate(pair):
-    class Broken:
-        manifest, target, threshold = pair[1].bundle.manifest, pair[1].bundle.target, None
-
-        def predict(self, rows):
-            raise ValueError("no such column")
-
-    broken = Loaded("small:2", Broken())
-    comparison = Comparison(pair[0], broken)
-    X = pair[0].bundle.encode([ROW])
-    comparison.offer(pair[0], X, pair[0].bundle.predict_encoded(X).mean, [ROW])
-    comparison.stop()
-    comparison.join()
-    assert comparison.counts.errors == 1
-    assert "no such column" in comparison.counts.first_error
-
-
-def test_versions_for_another_question_are_not_compared(bundles, pair):
-    with pytest.raises(VersionRefusedError, match="target is 'z', not 'y'"):
-        Comparison(pair[0], Loaded("small:4", load_bundle(bundles[3])))
 
 
 def live_models(registry, config=CONFIG, **options):

@@ -76,7 +76,7 @@ class Server:
         pytest.fail("something still listens where the killed server did")
 
     def train(self, **fields):
-        answer = httpx.post(self.url("/api/ml/train"), json={**TABLE, **fields}, timeout=30)
+        answer = httpx.post(self.url("/api/ml/train"), json={**TABLE, **fields}, timeout=120)
         assert answer.status_code == 202, answer.text
         return answer.json()["task_id"]
 
@@ -208,11 +208,16 @@ def test_a_better_model_is_promoted_and_a_worse_one_is_not(server):
 
 
 def test_a_mistake_in_the_table_is_the_commands_own_error(server):
-    task_id = server.train(target_column="gone", search=QUICK | {"num_trials": 1})
+    body = TABLE | {"target_column": "gone", "search": QUICK}
+    refused = httpx.post(server.url("/api/ml/train"), json=body, timeout=60)
+    assert (refused.status_code, refused.json()["code"]) == (422, "data_error")
+    assert "no target column 'gone'" in refused.json()["detail"]
+    # Four classes, as only reading the table tells.
+    task_id = server.train(target_column="종류", task_type="binary", search=QUICK | {"num_trials": 1})
     status = server.wait_for(task_id, is_over)
     assert status["status"] == "failed"
     assert status["error"]["code"] == "data_error"
-    assert "no target column 'gone'" in status["error"]["detail"]
+    assert "binary" in status["error"]["detail"]
 
 
 def test_a_cancelled_task_stops_and_keeps_what_it_has(server):

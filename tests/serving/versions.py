@@ -9,6 +9,8 @@ import pandas as pd
 
 from ensembles.bundle import bundle_id
 from ensembles.registry import Registry
+from ensembles.rollouts import Plan, Rollout
+from serving.traffic import OnTrial
 from tests.quick import quick_model
 
 ROW = {"a": 0.4, "b": -0.2, "c": "left"}
@@ -62,3 +64,13 @@ def make_registry(folder, bundles):
     for number, bundle in enumerate(bundles):
         registry.register("small", bundle, "production" if not number else None)
     return registry
+
+
+def on_trial(pair, **plan):
+    """The second version of a pair on trial beside the first."""
+    return OnTrial(Rollout(7, 2, "production", Plan(**plan)), *pair)
+
+
+def records(n, seed=5):
+    """Rows as requests bring them."""
+    return table(seed, n).drop(columns="y").to_dict("records")
