@@ -165,7 +165,8 @@ class EnsembleConfig(Section):
             true: every member, one model each, which is smallest; false: none. Members for which time is short keep
             their fold models.
         max_latency_ms: Most that an encoded row may take in the graph on one thread, as reckoned from the models
-            (ensembles/work.py), so that it is the same on every machine; null: no limit.
+            (ensembles/work.py), so that it is the same on every machine; null: no limit. auto: 1 ms, as far as at
+            least three models answer; a number is kept to whatever it costs.
         threshold: How classes are decided: null takes the likeliest; f1, balanced_accuracy or accuracy the decision
             with the highest such score out of fold; a matrix of costs, costs[true][predicted] in the order of the
             classes, the one with the lowest expected cost.
@@ -175,7 +176,7 @@ class EnsembleConfig(Section):
     max_members: int = Field(15, ge=1, le=100)
     fold_models: Literal["weighted", "all"] = "weighted"
     refit: bool | Literal["auto"] = "auto"
-    max_latency_ms: float | None = Field(1.0, gt=0)
+    max_latency_ms: Annotated[float, Field(gt=0)] | Literal["auto"] | None = "auto"
     threshold: Literal["f1", "balanced_accuracy", "accuracy"] | tuple[tuple[float, ...], ...] | None = None
 
 

@@ -85,9 +85,7 @@ def build_ensemble(
     candidates = Candidates(_complete(run, dataset), folds)
     fitting = select_fitting(candidates, y, metric, config, dataset)
     selection = fitting.selection
-    notes: dict[str, Any] = {
-        "latency_ms": {"estimate": round(fitting.row_ms, 3), "limit": config.max_latency_ms}
-    }
+    notes: dict[str, Any] = {"latency_ms": {"estimate": round(fitting.row_ms, 3), "limit": fitting.limit_ms}}
     members, rows = _members(selection, candidates, fitting.models, y, folds[folds >= 0])
     honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
     if config.refit:

@@ -21,6 +21,9 @@ from models.trials import StoredTrial
 
 # Light members lose models first: the weight from which on members have all of theirs grows by this factor.
 THINNER = 1.25
+# With `auto`: milliseconds a row, and the models that answer nevertheless, as one alone is much worse than a few.
+AUTO_MS = 1.0
+AUTO_MODELS = 3
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,18 @@ class Fitting:
         selection: Members and weights.
         models: Candidate index -> its fold models that answer.
         row_ms: What one row is reckoned to take.
+        limit_ms: What it may take; None: anything.
     """
 
     selection: Selection
     models: dict[int, Deployed]
     row_ms: float
+    limit_ms: float | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is within the limit."""
+        return self.limit_ms is None or self.row_ms <= self.limit_ms
 
 
 @dataclass
@@ -77,7 +87,7 @@ def select_fitting(
 
     The free selection is kept where it fits, if need be with fewer models of the lighter members. Otherwise one is made
     anew among its members and the best of each family, each of which counts with all its models. Where none is fast
-    enough alone, the fastest is taken, with one model of its own.
+    enough alone, the fastest is taken, with as few models of its own as may be.
 
     Args:
         candidates: Out-of-fold predictions.
@@ -88,23 +98,27 @@ def select_fitting(
     """
     reckoner = Reckoner(dataset, config)
     limits = Limits(config.max_steps, config.max_members)
-    most_ms = float("inf") if config.max_latency_ms is None else config.max_latency_ms
+    limit_ms = AUTO_MS if config.max_latency_ms == "auto" else config.max_latency_ms
+    least = AUTO_MODELS if config.max_latency_ms == "auto" else 1
 
     def fitted(selection: Selection) -> Fitting:
+        found: Fitting | None = None
         for full_weight in _ladder(selection, full_weight_of(config), dataset.n_folds):
             models = deploy(candidates.trials, selection.weights, dataset, full_weight, METRICS[metric].mode)
-            found = Fitting(selection, models, reckoner.row_ms(list(models.values())))
-            if found.row_ms <= most_ms:
+            if found is not None and sum(len(m.folds) for m in models.values()) < least:
+                break
+            found = Fitting(selection, models, reckoner.row_ms(list(models.values())), limit_ms)
+            if found.fits:
                 break
         return found
 
     free = select(candidates, y, metric, limits)
     found = fitted(free)
-    if found.row_ms <= most_ms:
+    if found.fits:
         return found
     pool = sorted({*free.weights, *_best_of_families(candidates, free.singles)})
     costs = [reckoner.row_ms([Deployed.whole(candidates.trials[i], dataset.split)]) for i in pool]
-    limits = replace(limits, costs=costs, max_cost=most_ms)
+    limits = replace(limits, costs=costs, max_cost=limit_ms)
     again = select([candidates[i] for i in pool], y, metric, limits)
     weights = {pool[place]: weight for place, weight in again.weights.items()}
     return fitted(replace(again, weights=weights, best=free.best, best_loss=free.best_loss))

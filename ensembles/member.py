@@ -120,7 +120,8 @@ def deploy(
 
     Averaging the folds of a light member changes the ensemble's answer by little, and each of its models costs as much
     as a heavy one's. So members have fold models in proportion to their weight, at least one: those whose score is
-    nearest to the best that any trial has on the fold. A fit that was cut short is not among them if others were not.
+    nearest to the best that any trial has on the fold, among equal ones those that went furthest. A fit that was cut
+    short is not among them if others were not.
 
     Args:
         trials: The candidates; all have finished every fold.
@@ -141,7 +142,8 @@ def deploy(
         n = len(whole.folds)
         share = 1.0 if full_weight <= weight else weight / full_weight
         n_kept = int(np.clip(np.ceil(n * share - 1e-9), 1, n))
-        behind = [losses[i, fold] - best[fold] for fold in whole.folds]
-        places = np.sort(np.argsort(np.nan_to_num(behind, nan=np.inf), kind="stable")[:n_kept])
+        behind = np.array([losses[i, fold] - best[fold] for fold in whole.folds])
+        steps = np.array([trials[i].folds[fold].best_step for fold in whole.folds])
+        places = np.sort(np.lexsort((-steps, np.nan_to_num(behind, nan=np.inf)))[:n_kept])
         found[i] = Deployed(whole.trial, tuple(whole.folds[place] for place in places), n)
     return found

@@ -123,5 +123,16 @@ def test_where_nothing_is_fast_enough_the_fastest_answers_with_one_model(candida
     assert found.row_ms > 1e-6
 
 
+def test_unless_a_limit_is_given_three_models_answer_though_it_take_longer(candidates, dataset, monkeypatch):
+    usual = fitting(candidates, dataset)
+    assert usual.limit_ms == 1.0
+    assert usual.fits
+    monkeypatch.setattr(latency, "AUTO_MS", 1e-6)
+    slow = fitting(candidates, dataset)
+    n_models = sum(len(m.folds) for m in slow.models.values())
+    assert not slow.fits
+    assert n_models == min(3, dataset.n_folds)  # one member's, all of them or three
+
+
 def test_the_same_trials_make_the_same_ensemble(candidates, dataset):
     assert fitting(candidates, dataset) == fitting(candidates, dataset)

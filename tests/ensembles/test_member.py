@@ -1,5 +1,6 @@
 """Fold models go to members in proportion to their weight, the best ones first."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +43,15 @@ def test_all_or_one():
 def test_in_time_the_last_model_answers_alone():
     models = deploy([trial(0, 4)], {0: 0.1}, TIME, FULL_WEIGHT, "min")[0]
     assert models == Deployed(trial(0, 4), (3,), 1)
+
+
+def test_where_a_trial_has_nothing_to_be_compared_with_its_longest_fits_stay():
+    folds = tuple(
+        FoldRecord(k, 0.1 * k, 0.1, 0.1, best_step=steps) for k, steps in enumerate((5, 50, 20, 50))
+    )
+    alone = replace(trial(0, 4), folds=folds)
+    kept = [deploy([alone], {0: 1.0}, RANDOM, full, "min")[0].folds for full in (1.0, 1.3, 2.0, 4.0)]
+    assert kept == [(0, 1, 2, 3), (0, 1, 2, 3), (1, 3), (1,)]
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("min", 1), ("max", -1)])
