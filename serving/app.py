@@ -38,6 +38,8 @@ SETTINGS = {
 }
 # Requests under way in one replica; what comes above waits in its socket.
 MOST_ONGOING = 1024
+# A controller that was restarted itself sees the death of a replica only when it looks; Ray's 10 s are long.
+LOOK_AT_REPLICAS_S = 2.0
 STOP_S = 30.0
 PORT_FREE_S = 10.0
 LOOK_S = 0.02
@@ -104,6 +106,7 @@ def _deploy(
             **_scaling(config),
             ray_actor_options={"num_cpus": config.cpus_per_replica},
             max_ongoing_requests=MOST_ONGOING,
+            health_check_period_s=LOOK_AT_REPLICAS_S,
         )
         arguments = (model, registry, config.model_dump(), list(access.tokens), str(folder))
         try:
