@@ -35,6 +35,8 @@ class EnsemblePrediction:
 
     def rows(self, start: int, stop: int) -> EnsemblePrediction:
         """The same of rows start to stop."""
+        if stop - start == len(self.mean):
+            return self
         parts = (self.mean, self.total, self.aleatoric, self.epistemic)
         members = None if self.members is None else self.members[:, start:stop]
         return EnsemblePrediction(*(part[start:stop] for part in parts), members)

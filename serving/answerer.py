@@ -141,31 +141,8 @@ class Answerer:
             if error is not None:
                 asked.future.set_exception(error)
                 continue
-            asked.parts.append(part_of(prediction, first, first + end - start))
+            asked.parts.append(prediction.rows(first, first + end - start))
             first += end - start
             if end == len(asked.X):
-                asked.future.set_result(joined(asked.parts))
+                asked.future.set_result(EnsemblePrediction.joined(asked.parts))
         self._next_batch()
-
-
-def part_of(prediction: EnsemblePrediction, start: int, end: int) -> EnsemblePrediction:
-    """Some of the rows of a prediction."""
-    if end - start == len(prediction.mean):
-        return prediction
-    rows = slice(start, end)
-    return EnsemblePrediction(
-        prediction.mean[rows],
-        prediction.total[rows],
-        prediction.aleatoric[rows],
-        prediction.epistemic[rows],
-        None if prediction.members is None else prediction.members[:, rows],
-    )
-
-
-def joined(parts: list[EnsemblePrediction]) -> EnsemblePrediction:
-    """One prediction of its rows' parts."""
-    if len(parts) == 1:
-        return parts[0]
-    names = ("mean", "total", "aleatoric", "epistemic")
-    rows = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-    return EnsemblePrediction(*rows, np.concatenate([part.members for part in parts], axis=1))
