@@ -211,6 +211,15 @@ def test_without_time_the_first_rows_are_proved(dataset, members, tmp_path):
     assert 0 < unhurried.spread_difference == whole["export_uncertainty_difference"] < 1e-5
 
 
+@pytest.mark.parametrize("n_rows", [1, 64, 65, 700, 1300])
+def test_threads_share_rows_and_keep_their_order(dataset, members, tmp_path, n_rows):
+    write_bundle(tmp_path / "bundle", Contents(dataset, members, facts=FACTS))
+    X = np.asarray(dataset.X_test)[np.random.default_rng(0).integers(0, len(dataset.X_test), n_rows)]
+    alone, beside = (load_bundle(tmp_path / "bundle", n).predict_encoded(X) for n in (1, 3))
+    for name in ("mean", "total", "aleatoric", "epistemic", "members"):
+        np.testing.assert_allclose(getattr(alone, name), getattr(beside, name), rtol=0, atol=1e-6)
+
+
 def test_rows_of_another_width_are_refused(dataset, members, tmp_path):
     write_bundle(tmp_path / "bundle", Contents(dataset, members, facts=FACTS))
     bundle = load_bundle(tmp_path / "bundle")
