@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
 from ensembles.bootstrap import score_interval
-from ensembles.calibration import calibrate
+from ensembles.calibration import calibrate, sharpened
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
@@ -23,7 +23,7 @@ from ensembles.member import Deployed, Member, order_of
 from ensembles.refit import refit_members
 from ensembles.scoring import in_time, score_test
 from ensembles.selection import Selection
-from ensembles.shrinkage import spread_factor
+from ensembles.shrinkage import sharpness, spread_factor
 from ensembles.thresholds import check_goal
 from errors import TrainingError
 from models.base import FitContext
@@ -45,7 +45,7 @@ class Ensemble:
         intervals: 95 % intervals of scores: "oof", and "test" as test; without what there was no time for.
         test_honesty: Coverage and calibration on the withheld rows; empty as above.
         n_candidates: Trials that had finished every fold.
-        notes: What a row is reckoned to take, and what was refitted.
+        notes: What a row is reckoned to take, what was refitted, and how much probabilities were sharpened.
     """
 
     members: tuple[Member, ...]
@@ -91,13 +91,17 @@ def build_ensemble(
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, config.refit, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
+    of_folds = honesty.calibration
     if dataset.problem_type == "regression":
         honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
+    else:
+        notes["sharpness"] = sharpness(members, dataset, of_folds, context.n_threads)
+        honesty = replace(honesty, calibration=sharpened(of_folds, notes["sharpness"]))
     best = candidates.trials[selection.best]
     test = score_test(members, best, honesty, dataset, context)
     intervals: dict[str, Any] = {"test": test.intervals} if test.intervals else {}
     if in_time(context):
-        intervals["oof"] = list(score_interval(metric, y, calibrate(rows.mean, honesty.calibration)))
+        intervals["oof"] = list(score_interval(metric, y, calibrate(rows.mean, of_folds)))
     from_loss = METRICS[metric].from_loss
     ensemble = Ensemble(
         members=members,

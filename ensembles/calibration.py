@@ -63,6 +63,24 @@ def calibrate(P: np.ndarray, calibration: Calibration | None) -> np.ndarray:
     return np.column_stack([1 - p1, p1])
 
 
+def sharpened(calibration: Calibration | None, power: float) -> dict[str, Any] | None:
+    """A calibration whose probabilities are raised to a power, and normalised, afterwards.
+
+    An isotonic curve, which knows no power, stays what it is.
+
+    Args:
+        calibration: What comes first; None: nothing.
+        power: Above 1: more certain.
+    """
+    if power == 1.0 or (calibration is not None and calibration["kind"] == "isotonic"):
+        return None if calibration is None else dict(calibration)
+    if calibration is None:
+        return {"kind": "temperature", "temperature": 1 / power}
+    if calibration["kind"] == "temperature":
+        return dict(calibration) | {"temperature": calibration["temperature"] / power}
+    return dict(calibration) | {name: power * calibration[name] for name in ("a", "b", "c")}
+
+
 def cross_calibrate(P: np.ndarray, y: np.ndarray, folds: np.ndarray, kind: str) -> np.ndarray:
     """Every row calibrated by what the other folds taught; a single fold is cut in five at random.
 

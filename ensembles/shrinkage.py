@@ -1,15 +1,34 @@
-"""How much closer members come to each other when they are means of fold models."""
+"""What averaging fold models does to an ensemble: members come closer to each other, and probabilities get softer."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from data.dataset import TabularDataset
+from ensembles.calibration import Calibration, calibrate, sharpened
 from ensembles.member import Deployed, Member
 from ensembles.spread import member_spread
+from ensembles.uncertainty import entropy
 
-PROBE_ROWS = 256
+PROBE_ROWS = 512
 JITTER = 0.05
+# Powers that are looked at; and how far from 1 one must be to be worth an operator.
+POWERS = (0.5, 3.0)
+POWER_STEPS = 20
+LEAST_POWER = 0.02
+
+
+@dataclass(frozen=True)
+class Both:
+    """Answers to the same rows by the deployed members and by those of each fold.
+
+    Shape: deployed (n_members, n_samples, n_outputs); each fold's the same over the rows that are named beside it.
+    """
+
+    deployed: np.ndarray
+    folds: list[tuple[np.ndarray, np.ndarray]]
 
 
 def spread_factor(members: tuple[Member, ...], dataset: TabularDataset, n_threads: int) -> float:
@@ -27,24 +46,74 @@ def spread_factor(members: tuple[Member, ...], dataset: TabularDataset, n_thread
         dataset: The training rows.
         n_threads: Threads to predict with.
     """
-    if len(members) == 1 or all(m.refitted is not None and len(m.deployed.folds) == 1 for m in members):
+    found = _answers(members, dataset, n_threads) if len(members) > 1 else None
+    if found is None:
         return 1.0
     weights = [m.weight for m in members]
+    deployed = member_spread(found.deployed, weights)
+    logs = np.log(_floored(deployed, deployed))
+    lost = [
+        np.mean(np.log(_floored(member_spread(answers, weights), deployed)) - logs[rows])
+        for answers, rows in found.folds
+    ]
+    return float(np.exp(np.mean(lost)))
+
+
+def sharpness(
+    members: tuple[Member, ...], dataset: TabularDataset, calibration: Calibration | None, n_threads: int
+) -> float:
+    """The power of the deployed members' probabilities that are as certain as those of one fold.
+
+    What was calibrated, and what sets were learned with, are answers of single models; their mean over folds is softer,
+    and more so where they are sure of different classes. So probabilities are raised to a power (and normalised) with
+    which their mean entropy is that of the folds' answers, on rows as in spread_factor. Letter: 1.08, where its
+    withheld rows tell 1.07; tables of two classes: 1.00 to 1.01.
+
+    Args:
+        members: What is deployed.
+        dataset: The training rows.
+        calibration: Learned out of fold.
+        n_threads: Threads to predict with.
+    """
+    found = _answers(members, dataset, n_threads)
+    if found is None:
+        return 1.0
+    weights = np.array([m.weight for m in members])
+
+    def mean_of(answers: np.ndarray) -> np.ndarray:
+        return calibrate(np.tensordot(weights, answers.astype(np.float64), 1), calibration)
+
+    deployed = mean_of(found.deployed)
+    target = np.mean([entropy(mean_of(answers)).mean() for answers, _ in found.folds])
+
+    def certainty(power: float) -> float:
+        P = calibrate(deployed, sharpened(None, power))
+        return float(np.mean([entropy(P[rows]).mean() for _, rows in found.folds]))
+
+    low, high = POWERS
+    for _ in range(POWER_STEPS):
+        middle = float(np.sqrt(low * high))
+        low, high = (middle, high) if certainty(middle) > target else (low, middle)
+    power = float(np.sqrt(low * high))
+    return power if abs(power - 1) >= LEAST_POWER else 1.0
+
+
+def _answers(members: tuple[Member, ...], dataset: TabularDataset, n_threads: int) -> Both | None:
+    """None where what is deployed answers as the models of a fold do."""
+    if all(m.refitted is not None and len(m.deployed.folds) == 1 for m in members):
+        return None
     X, held = _probe(dataset)
     answers = [Deployed.whole(m.trial, dataset.split).predict_each(X, n_threads) for m in members]
     n_models = max(len(a) for a in answers)
     if n_models == 1:
-        return 1.0
-    deployed = member_spread(
-        np.stack([_as_deployed(m, a, X, n_threads) for m, a in zip(members, answers, strict=True)]), weights
-    )
+        return None
+    deployed = [_as_deployed(m, a, X, n_threads) for m, a in zip(members, answers, strict=True)]
     is_refitted = any(m.refitted is not None for m in members)
-    lost = []
+    folds = []
     for k in range(n_models):
-        rows = held != k if is_refitted else slice(None)
-        single = member_spread(np.stack([a[k % len(a)] for a in answers])[:, rows], weights)
-        lost.append(np.mean(np.log(_floored(single, deployed)) - np.log(_floored(deployed, deployed))[rows]))
-    return float(np.exp(np.mean(lost)))
+        rows = held != k if is_refitted else np.full(len(X), True)
+        folds.append((np.stack([a[k % len(a)] for a in answers])[:, rows], rows))
+    return Both(np.stack(deployed), folds)
 
 
 def _as_deployed(member: Member, of_folds: np.ndarray, X: np.ndarray, n_threads: int) -> np.ndarray:

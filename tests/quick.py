@@ -23,7 +23,14 @@ PARAMS = {
 def quick_model(folder, source, target="y", families=("lightgbm",), params=None, **options):
     """Fit, build and register `folder/registry` version quick:1; returns the run directory."""
     known = PARAMS | (params or {})
-    dataset = load_dataset(DataConfig(source=str(source), target=target, n_folds=2, **options))
+    dataset = load_dataset(
+        DataConfig(
+            source=str(source),
+            target=target,
+            **({"n_folds": 2} if "val_size" not in options else {}),
+            **options,
+        )
+    )
     dataset.save(folder / "run" / "dataset")
     metric = "rmse" if dataset.problem_type == "regression" else "log_loss"
     for number, family in enumerate(families):

@@ -11,6 +11,7 @@ from ensembles.calibration import (
     fit_calibration,
     report,
     row_losses,
+    sharpened,
     validation_parts,
 )
 
@@ -129,6 +130,23 @@ def test_sure_and_separable_probabilities_end_in_numbers(kind):
         binary(np.linspace(0.1, 0.9, 60)), FITS[kind](binary(np.linspace(0.1, 0.9, 60)), 0 * y)
     )
     assert np.isfinite(one_class).all()
+
+
+@pytest.mark.parametrize("kind", [None, "temperature", "beta"])
+def test_a_power_after_a_calibration_is_a_calibration(kind):
+    z, y = truth(2 if kind == "beta" else 4)
+    P = softmax(1.5 * z)
+    calibration = None if kind is None else FITS[kind](P, y)
+    expected = calibrate(P, calibration) ** 1.3
+    found = calibrate(P, sharpened(calibration, 1.3))
+    np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), rtol=0, atol=1e-9)
+    assert sharpened(calibration, 1.0) == calibration
+
+
+def test_an_isotonic_curve_stays():
+    z, y = truth(2)
+    curve = FITS["isotonic"](softmax(z), y)
+    assert sharpened(curve, 1.3) == curve
 
 
 def test_no_row_is_calibrated_by_itself():
