@@ -11,7 +11,7 @@ from ensembles.uncertainty import EnsemblePrediction, UncertaintySum
 from models.base import Model
 
 # Rows whose draws are in memory at once.
-CHUNK_ROWS = 1000
+CHUNK_ROWS = 8000
 
 
 def answer(members: Sequence[ExportMember], X: np.ndarray, n_threads: int = 1) -> EnsemblePrediction:
