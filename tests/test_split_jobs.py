@@ -33,7 +33,7 @@ def predict(folder, frame):
 
 def test_one_part_validates_a_table_above_the_stated_size(tmp_path):
     frame = binary_table()
-    result, run, bundle = tune(tmp_path, frame, "data.holdout_rows=300")
+    result, run, bundle = tune(tmp_path, frame, "data.holdout_rows=300", "ensemble.refit=false")
     dataset = TabularDataset.load(run / "dataset")
     validated = dataset.folds == 0
     assert dataset.n_folds == 1
