@@ -166,7 +166,8 @@ class EnsembleConfig(Section):
             their fold models.
         max_latency_ms: Most that an encoded row may take in the graph on one thread, as reckoned from the models
             (ensembles/work.py), so that it is the same on every machine; null: no limit. auto: 1 ms, as far as at
-            least three models answer; a number is kept to whatever it costs.
+            least three models answer and the ensemble is no worse than the best single trial on the validated rows; a
+            number is kept to whatever it costs.
         threshold: How classes are decided: null takes the likeliest; f1, balanced_accuracy or accuracy the decision
             with the highest such score out of fold; a matrix of costs, costs[true][predicted] in the order of the
             classes, the one with the lowest expected cost.

@@ -87,7 +87,8 @@ def select_fitting(
 
     The free selection is kept where it fits, if need be with fewer models of the lighter members. Otherwise one is made
     anew among its members and the best of each family, each of which counts with all its models. Where none is fast
-    enough alone, the fastest is taken, with as few models of its own as may be.
+    enough alone, the fastest is taken, with as few models of its own as may be; with `auto` the free selection, if the
+    one within the limit is worse on the validated rows than the best single trial.
 
     Args:
         candidates: Out-of-fold predictions.
@@ -121,7 +122,10 @@ def select_fitting(
     limits = replace(limits, costs=costs, max_cost=limit_ms)
     again = select([candidates[i] for i in pool], y, metric, limits)
     weights = {pool[place]: weight for place, weight in again.weights.items()}
-    return fitted(replace(again, weights=weights, best=free.best, best_loss=free.best_loss))
+    again = replace(again, weights=weights, best=free.best, best_loss=free.best_loss)
+    if config.max_latency_ms == "auto" and again.loss > free.best_loss:
+        return found
+    return fitted(again)
 
 
 def _ladder(selection: Selection, full_weight: float, n_folds: int) -> Iterator[float]:

@@ -22,6 +22,19 @@ from models.trials import read_trials
 from tests.quick import quick_model, write_table
 
 
+class Spoilt(list):
+    """Candidates whose predictions are given.
+
+    Args:
+        trials: The trials.
+        predictions: What they predict, in their order.
+    """
+
+    def __init__(self, trials, predictions):
+        super().__init__(predictions)
+        self.trials = trials
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of all families."""
@@ -129,9 +142,28 @@ def test_unless_a_limit_is_given_three_models_answer_though_it_take_longer(candi
     assert usual.fits
     monkeypatch.setattr(latency, "AUTO_MS", 1e-6)
     slow = fitting(candidates, dataset)
-    n_models = sum(len(m.folds) for m in slow.models.values())
     assert not slow.fits
-    assert n_models == min(3, dataset.n_folds)  # one member's, all of them or three
+    assert slow.selection == usual.selection
+    assert sum(len(m.folds) for m in slow.models.values()) == 3
+
+
+def test_unless_a_limit_is_given_none_makes_the_ensemble_worse_than_the_best_trial(dataset, monkeypatch, run):
+    """The best trial takes long, and the one that is fast enough predicts something else."""
+    trials = read_trials(run / "trials")
+    honest = Candidates(trials, np.asarray(dataset.folds))
+    slow, quick = trials[0].name, trials[2].name
+    y = np.asarray(dataset.y)
+    worse = (honest[0] + 10 * y.std()).astype(np.float32)
+    spoilt = Spoilt((trials[0], trials[2]), [honest[0], worse])
+    monkeypatch.setattr(Reckoner, "_of", lambda _self, trial: Work(steps={slow: 1e6, quick: 1.0}[trial.name]))
+    free, auto, kept = (
+        select_fitting(spoilt, y, "rmse", EnsembleConfig(max_latency_ms=limit), dataset)
+        for limit in (None, "auto", 1.0)
+    )
+    assert set(free.selection.weights) == set(auto.selection.weights) == {0}
+    assert not auto.fits
+    assert set(kept.selection.weights) == {1}
+    assert kept.fits
 
 
 def test_the_same_trials_make_the_same_ensemble(candidates, dataset):
