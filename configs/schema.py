@@ -52,6 +52,10 @@ class DataConfig(Section):
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
         kinds: Column kinds that override the inferred ones.
+        formats: How columns are written, each by an example that can be read in one way only: "1.234,5", "31/12/2024",
+            epoch_ms, or text to keep every cell as it is; what is not said is settled from the whole column.
+        unreadable: What a cell becomes that contradicts how its column is written: an error, or missing. Requests to
+            an endpoint always get the error.
         missing: native leaves missing values to each family; mean, median and mode fill them from the training
             rows (mean and median: numbers and dates, others by their most frequent value); drop leaves out the
             training rows that miss a value.
@@ -72,6 +76,8 @@ class DataConfig(Section):
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()
     kinds: dict[str, ColumnKind] = {}
+    formats: dict[str, str] = {}
+    unreadable: Literal["error", "missing"] = "error"
     missing: MissingPolicy = "native"
     split: SplitKind | None = None
     group: str | None = None

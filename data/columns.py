@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +12,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from data.dates import NO_DATE, PARTS, all_parts, date_parts, parts_of_days, varying_parts
+from data.cell_format import Unreadable, read_dates, read_numbers
+from data.dates import (
+    NO_DATE,
+    PARTS,
+    all_parts,
+    date_parts,
+    parts_of_days,
+    parts_of_moment,
+    parts_of_moments,
+    varying_parts,
+)
+from data.datetext import DateText
 from data.features import MAX_CATEGORIES, FeatureSpec
 from data.messages import show
-from data.numbertext import NumberText, number_text
+from data.numbertext import NumberText, fits
 from data.values import (
     Converter,
     convert,
     data_row,
     factorise,
     is_boolean,
+    is_date_dtype,
     is_missing,
     is_number,
     is_numeric_dtype,
@@ -36,6 +49,9 @@ if TYPE_CHECKING:
     from configs.schema import MissingPolicy
 
 Labels = Literal["text", "number", "boolean"]
+# Digits that are a name, not an amount: 007, +7, 1e5, 1.10.
+NAME_OF_DIGITS = re.compile(r"[+-]?0\d|\+|.*[eE]|.*\.\d*0$")
+EXACT_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,8 @@ class Column:
             numbers named in `parts`).
         categories: Canonical texts, in code order.
         labels: What the categories were in training: other types are matched through it.
-        numbers: How the numbers of a column of texts are written; None for plain numbers.
+        numbers: How numbers are written where they are texts; None: as Python writes them.
+        dates: How dates are written that are texts or numbers; None: as ISO 8601 writes them.
         parts: What a date becomes, of data.dates.PARTS.
         fill: What a missing value is encoded as, one number per feature; empty for NaN.
     """
@@ -58,6 +75,7 @@ class Column:
     categories: tuple[str, ...] = ()
     labels: Labels = "text"
     numbers: NumberText | None = None
+    dates: DateText | None = None
     parts: tuple[str, ...] = ()
     fill: tuple[float, ...] = ()
 
@@ -80,7 +98,8 @@ class Column:
             direct = {_number_of(text): code for text, code in codes.items()} if numbers else codes
             return partial(_to_code, direct, codes, self.labels, fill)
         if self.kind == "datetime":
-            return partial(_to_parts, self._places(), self.fill or (math.nan,) * len(self.parts))
+            read = date_parts if self.dates is None else partial(_parts_as_written, self.dates)
+            return partial(_to_parts, read, self._places(), self.fill or (math.nan,) * len(self.parts))
         return partial(_or_fill, self._to_number(), fill) if self.fill else self._to_number()
 
     def _to_number(self) -> Converter:
@@ -91,20 +110,27 @@ class Column:
     def _places(self) -> tuple[int, ...]:
         return tuple(PARTS.index(part) for part in self.parts)
 
-    def encode(self, series: pd.Series) -> np.ndarray:
+    def encode(self, series: pd.Series, unreadable: Unreadable = "error") -> np.ndarray:
         """Encode every row, as the reader does.
 
         Shape: (n_samples,) -> float64 (n_samples,), for dates (n_samples, n_parts).
-        Raises: DataError: a value cannot be encoded; names column, row and value.
+        Raises: DataError: a value cannot be encoded and `unreadable` is error; names column, row and value.
         """
         where = f"column {show(self.name)}"
         if self.kind == "categorical":
             return convert(series, self.reader(), where, self.fill[0] if self.fill else math.nan)
         if self.kind == "datetime":
-            out = all_parts(series, where)[:, self._places()]
+            out = self._all_parts(series, where, unreadable)[:, self._places()]
+        elif self.kind == "numeric" and self.numbers is not None:
+            out = read_numbers(series, self.numbers, unreadable)[0]
         else:
-            out = convert(series, self._to_number(), where)
+            out = convert(series, self._to_number(), where, unreadable=unreadable)
         return np.where(np.isnan(out), self.fill, out) if self.fill else out
+
+    def _all_parts(self, series: pd.Series, where: str, unreadable: Unreadable) -> np.ndarray:
+        if self.dates is None or is_date_dtype(series):
+            return all_parts(series, where, unreadable)
+        return parts_of_moments(read_dates(series, self.dates, unreadable)[0])
 
     def missing(self, series: pd.Series) -> np.ndarray:
         """Which rows have no value; a category never seen is one.
@@ -123,14 +149,23 @@ class Column:
         Raises: KeyError, TypeError: the description is damaged.
         """
         lists = {key: tuple(content[key]) for key in ("categories", "parts", "fill")}
-        numbers = content["numbers"]
-        if numbers is not None:
-            numbers = NumberText(**numbers | {"words": tuple(numbers["words"])})
-        return cls(**{**content, **lists, "numbers": numbers})
+        numbers = NumberText.from_json(content["numbers"])
+        dates = DateText.from_json(content.get("dates"))
+        return cls(**{**content, **lists, "numbers": numbers, "dates": dates})
 
 
-def _to_parts(places: tuple[int, ...], fill: tuple[float, ...], value: Any) -> tuple[float, ...]:
-    parts = date_parts(value)
+def _parts_as_written(dates: DateText, value: Any) -> tuple[float, ...]:
+    written = isinstance(value, str) or is_number(value)
+    if not written:
+        return date_parts(value)
+    moment = dates.moment(value)
+    return NO_DATE if moment is None else parts_of_moment(moment)
+
+
+def _to_parts(
+    read: Converter, places: tuple[int, ...], fill: tuple[float, ...], value: Any
+) -> tuple[float, ...]:
+    parts = read(value)
     return fill if parts is NO_DATE else tuple([parts[place] for place in places])
 
 
@@ -182,20 +217,14 @@ def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "n
     if spec.kind == "categorical":
         column = _fit_categories(series, spec.name)
     elif spec.kind == "datetime":
-        parts = varying_parts(all_parts(series, f"column {show(spec.name)}"))
-        column = Column(spec.name, "datetime", parts=parts)
+        column = Column(spec.name, "datetime", dates=spec.dates)
+        parts = varying_parts(column._all_parts(series, f"column {show(spec.name)}", "error"))
+        column = Column(spec.name, "datetime", dates=spec.dates, parts=parts)
     else:
-        column = Column(spec.name, spec.kind, numbers=_number_text(series, spec))
+        column = Column(spec.name, spec.kind, numbers=spec.numbers)
     if missing in ("native", "drop"):
         return column
     return replace(column, fill=_fill(column, series, missing))
-
-
-def _number_text(series: pd.Series, spec: FeatureSpec) -> NumberText | None:
-    if spec.kind != "numeric" or is_numeric_dtype(series):
-        return None
-    _, values = factorise(series, f"column {show(spec.name)}")
-    return number_text(values)
 
 
 def _fit_categories(series: pd.Series, name: str) -> Column:
@@ -217,12 +246,22 @@ def _fit_categories(series: pd.Series, name: str) -> Column:
 def _labels(values: Sequence[Any]) -> Labels:
     if values and all(is_boolean(value) for value in values):
         return "boolean"
-    return "number" if values and all(is_number(value) for value in values) else "text"
+    if values and all(is_number(value) for value in values):
+        return "number"
+    return "number" if values and are_numbers_in_text(values) else "text"
+
+
+def are_numbers_in_text(values: Sequence[Any]) -> bool:
+    """Whether texts name the same categories as numbers do: "2" and "2.0" are one, but "02" and "1e5" are names."""
+    texts = [to_text(value) for value in values]
+    if not texts or not all(fits(text, ".", False) and not NAME_OF_DIGITS.match(text) for text in texts):
+        return False
+    return len({float(text) for text in texts}) == len(set(texts)) and max(map(len, texts)) <= EXACT_DIGITS
 
 
 def _fill(column: Column, series: pd.Series, missing: MissingPolicy) -> tuple[float, ...]:
     if column.kind == "datetime":
-        days = all_parts(series, f"column {show(column.name)}")[:, 0]
+        days = column._all_parts(series, f"column {show(column.name)}", "error")[:, 0]
         moment = parts_of_days(_middle(days, missing), missing == "mode" or "hour" in column.parts)
         return tuple(moment[place] for place in column._places())
     return (_middle(column.encode(series), missing if column.kind == "numeric" else "mode"),)

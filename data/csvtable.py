@@ -12,7 +12,6 @@ import pandas as pd
 
 from data.messages import show_error
 from data.names import check_names
-from data.values import MISSING_TEXT
 from errors import DataLoadError
 
 OTHER_DELIMITERS = ",;\t|"
@@ -65,8 +64,8 @@ def _read(
                 index_col=False,
                 low_memory=False,
                 keep_default_na=False,
-                na_values=sorted(MISSING_TEXT),
-                dtype=dict.fromkeys(text_columns, "str"),
+                na_values=[""],
+                dtype="str",
             )
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise DataLoadError(
@@ -82,6 +81,7 @@ def _read(
 
 def _counts_rows(index: pd.Series) -> bool:
     """Whether it is 0, 1, 2, ... or 1, 2, 3, ..."""
+    index = pd.to_numeric(index, errors="coerce")
     if index.dtype.kind != "i" or index.empty:
         return False
     return index[0] in (0, 1) and bool((np.diff(index.to_numpy()) == 1).all())

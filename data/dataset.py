@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,12 +22,17 @@ from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
 from data.missing import complete_rows
+from data.settle import SettledTable, settle_table
 from data.sources import load_table, table_name
 from data.summary import column_notes, fingerprint, golden_rows, row_notes
-from data.target import Target, missing_labels
+from data.target import Target
+from data.target_reading import read_labels
+from data.versions import format_problem, stamp
 from errors import DataError, DataLoadError
 
-FORMAT = 2
+FORMAT = 3
+# Of 0.1.0: without how cells were written.
+FORMATS = (2, FORMAT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +114,7 @@ class TabularDataset:
         _write_json(folder / "encoder.json", self.encoder.to_json())
         _write_json(folder / "target.json", self.target.to_json())
         about = {
-            "format": FORMAT,
+            **stamp(FORMAT),
             "name": self.name,
             "split": self.split,
             "fingerprint": self.fingerprint,
@@ -129,8 +134,9 @@ class TabularDataset:
         folder = Path(folder)
         try:
             about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-            if about["format"] != FORMAT:
-                raise DataLoadError(f"{folder}: format {about['format']}; this version reads {FORMAT}")
+            problem = format_problem(about, FORMATS)
+            if problem:
+                raise DataLoadError(f"{folder}: {problem}")
             test = (folder / "X_test.npy").exists()
             return cls(
                 name=about["name"],
@@ -142,7 +148,7 @@ class TabularDataset:
                 y_test=_load_array(folder / "y_test.npy") if test else None,
                 encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
                 target=Target.from_json(json.loads((folder / "target.json").read_text(encoding="utf-8"))),
-                specs=tuple(FeatureSpec(**s | {"examples": tuple(s["examples"])}) for s in about["specs"]),
+                specs=tuple(FeatureSpec.from_json(spec) for spec in about["specs"]),
                 golden_rows=about["golden_rows"],
                 fingerprint=about["fingerprint"],
                 notes=tuple(about["notes"]),
@@ -179,20 +185,22 @@ def load_dataset(
     check_division(config)
     frame = load_table(config.source)
     with _naming(config.source):
-        labelled, notes = _drop_unlabelled(frame, config.target)
-        target = Target.infer(labelled[config.target], problem_type, config.positive_class)
+        target, settled, notes = read_table(frame, config, problem_type)
+        labelled = settled.frame
+        notes += _unlabelled(len(frame) - len(labelled), len(frame), target.name)
         y = target.encode(labelled[config.target])
         split = choose_split(config, labelled, y, target, seed)
         train_rows, test_rows = withhold(config, split)
         notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
         if config.missing == "drop":
-            complete, dropped = complete_rows(train, config)
+            complete, dropped = complete_rows(train, config, settled.formats)
             train, train_rows = train[complete], train_rows[complete]
             hint = "fill them, or leave it native"
             notes += dropped
             notes += _check_classes_left(target, y[train_rows], split.kind, "data.missing=drop", hint)
-        specs = set_aside(infer_features(train, config.target, config.ignore, config.kinds), config)
+        specs = infer_features(train, config.target, config.ignore, config.kinds, settled.formats)
+        specs = set_aside(specs, config)
         encoder = Encoder.fit(train, specs, config.missing)
         _check_features_left(encoder, specs)
         split = split.of(train_rows)
@@ -203,7 +211,7 @@ def load_dataset(
         test_frame = labelled.iloc[test_rows]
     frames = [frame]
     if config.test_source:
-        test_frame, X_test, y_test, test_notes = _load_test(config.test_source, encoder, target)
+        test_frame, X_test, y_test, test_notes = _load_test(config, encoder, target)
         frames.append(test_frame)
         notes += test_notes
     if y_test is not None:
@@ -238,25 +246,61 @@ def _naming(source: str) -> Iterator[None]:
         raise type(error)(f"{mask_secrets(source)}: {error}") from error
 
 
-def _drop_unlabelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, list[str]]:
+def read_table(
+    frame: pd.DataFrame, config: DataConfig, problem_type: AskedProblemType | None
+) -> tuple[Target, SettledTable, list[str]]:
+    """What the labels are, the rows that have one with settled cells, and what the user should know of both.
+
+    Raises: ConfigError, DataError: see read_labels and settle_table.
+    """
+    check_column(frame, config.target)
+    untyped = all(str(dtype) == "str" for dtype in frame.dtypes)
+    example = config.formats.get(config.target)
+    labels = read_labels(frame[config.target], problem_type, config.positive_class, example, untyped)
+    settled = settle(frame, config)
+    if labels.missing.any():
+        settled = replace(settled, frame=settled.frame[~labels.missing])
+    return labels.target, settled, [*frame.attrs.get("notes", ()), *labels.notes]
+
+
+def settle(frame: pd.DataFrame, config: DataConfig) -> SettledTable:
+    """The table with settled cells, but for the target, the groups, and what is ignored.
+
+    Raises: ConfigError, DataError: see settle_table.
+    """
+    leave = {config.target, *config.ignore, *({config.group} - config.kinds.keys())}
+    formats = {name: example for name, example in config.formats.items() if name != config.target}
+    return settle_table(frame, config.kinds, formats, leave, config.unreadable)
+
+
+def check_column(frame: pd.DataFrame, target: str) -> None:
+    """Refuse a target that is no column.
+
+    Raises: DataError: names the nearest column.
+    """
     if target not in frame.columns:
         hint = did_you_mean(target, frame.columns)
         raise DataError(f"no target column {target!r}{hint}; columns: {show_list(frame.columns, 30)}")
-    missing = missing_labels(frame[target])
-    if missing.all() or not missing.any():  # a target that is all missing is Target.infer's to refuse
-        return frame, []
-    note = f"{missing.sum():,} of {len(frame):,} rows have no {target!r} and are left out"
-    return frame[~missing], [note]
+
+
+def _unlabelled(n_missing: int, n_rows: int, target: str) -> list[str]:
+    return [f"{n_missing:,} of {n_rows:,} rows have no {target!r} and are left out"] if n_missing else []
 
 
 def _load_test(
-    source: str, encoder: Encoder, target: Target
+    config: DataConfig, encoder: Encoder, target: Target
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
-    frame = load_table(source, encoder.text_columns)
-    with _naming(source):
-        labelled, notes = _drop_unlabelled(frame, target.name)
+    frame = load_table(config.test_source)
+    with _naming(config.test_source):
+        check_column(frame, target.name)
+        missing = target.missing(frame[target.name])
+        labelled = frame[~missing] if missing.any() and not missing.all() else frame
         y = target.encode(labelled[target.name])
-        return frame, encoder.transform(labelled), y, [f"{mask_secrets(source)}: {note}" for note in notes]
+        notes = list(frame.attrs.get("notes", ()))
+        notes += _unlabelled(len(frame) - len(labelled), len(frame), target.name)
+        where = mask_secrets(config.test_source)
+        X = encoder.transform(labelled, config.unreadable)
+        return frame, X, y, [f"{where}: {note}" for note in notes]
 
 
 def _check_classes_left(

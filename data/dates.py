@@ -79,16 +79,22 @@ def date_parts(value: Any) -> tuple[float, ...]:
 
     Raises: ValueError: not a date; the text is a reason.
     """
-    moment = _moment(value)
-    if moment is None:
-        return NO_DATE
+    moment = to_moment(value)
+    return NO_DATE if moment is None else parts_of_moment(moment)
+
+
+def parts_of_moment(moment: datetime) -> tuple[float, ...]:
+    """A moment without a zone as the numbers named in PARTS."""
     us = (moment.hour * 3600 + moment.minute * 60 + moment.second) * 1_000_000 + moment.microsecond
     days = moment.toordinal() - EPOCH_DAY + us / US_PER_DAY
     return (days, moment.year, moment.month, moment.day, moment.weekday(), us / US_PER_HOUR)
 
 
-def _moment(value: Any) -> datetime | None:
-    """The date in UTC, without a zone; None where missing."""
+def to_moment(value: Any) -> datetime | None:
+    """The date in UTC, without a zone; None where missing.
+
+    Raises: ValueError: not a date; the text is a reason.
+    """
     if isinstance(value, str):
         value = value.strip()
         if value in MISSING_DATE_TEXT:
@@ -132,7 +138,7 @@ def _from_other(value: Any) -> datetime:
     raise ValueError(f"is not a date; {ALLOWED}")
 
 
-def all_parts(series: pd.Series, where: str) -> np.ndarray:
+def all_parts(series: pd.Series, where: str, unreadable: str = "error") -> np.ndarray:
     """A column of dates as numbers, whatever its dtype.
 
     Shape: (n_samples,) -> float64 (n_samples, 6), the columns named in PARTS, NaN where missing.
@@ -140,7 +146,7 @@ def all_parts(series: pd.Series, where: str) -> np.ndarray:
     """
     if is_date_dtype(series):
         return _series_parts(series, where)
-    return convert(series, date_parts, where, NO_DATE)
+    return convert(series, date_parts, where, NO_DATE, unreadable)
 
 
 def _series_parts(series: pd.Series, where: str) -> np.ndarray:
@@ -157,6 +163,16 @@ def _series_parts(series: pd.Series, where: str) -> np.ndarray:
             f"{where}, data row {data_row(series, row)}: {show(str(moments[row]))} is a date outside the "
             "years 1 to 9999"
         )
+    return parts_of_moments(moments)
+
+
+def parts_of_moments(moments: np.ndarray) -> np.ndarray:
+    """Moments without a zone as the numbers named in PARTS, NaN where missing.
+
+    Shape: datetime64[us] (n_samples,) -> float64 (n_samples, 6).
+    """
+    missing = np.isnat(moments)
+    years = moments.astype("M8[Y]").astype(np.int64) + 1970
     days, months = moments.astype("M8[D]"), moments.astype("M8[M]")
     day, us = days.astype(np.int64), (moments - days).astype(np.int64)
     day_of_month = (days - months.astype("M8[D]")).astype(np.int64) + 1

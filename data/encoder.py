@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.cell_format import Unreadable
 from data.columns import Column, fit_column
 from data.features import FeatureSpec
 from data.messages import did_you_mean, show, show_list
 from data.values import Converter
+from data.versions import format_problem, stamp
 from errors import BundleError, DataError
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 
     from configs.schema import MissingPolicy
 
-FORMAT = 2
+FORMAT = 3
+# Of 0.1.0: without the formats of dates, thousands, centres and scales.
+FORMATS = (2, FORMAT)
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,12 @@ class Encoder:
         """Categorical columns whose values were texts: reading a file, keep "01" a text there."""
         return tuple(c.name for c in self.columns if c.kind == "categorical" and c.labels == "text")
 
-    def transform(self, frame: pd.DataFrame) -> np.ndarray:
+    def transform(self, frame: pd.DataFrame, unreadable: Unreadable = "error") -> np.ndarray:
         """Encode the rows of a frame.
+
+        Args:
+            frame: Rows as read, or with numbers and dates by dtype.
+            unreadable: What becomes of a cell that contradicts its column's format: an error, or missing.
 
         Shape: frame n_samples rows -> float32 (n_samples, n_features).
         Raises: DataError: a column is missing or twice there, or a value cannot be encoded; names column, row
@@ -96,7 +104,7 @@ class Encoder:
         end = 0
         for column in self.columns:
             start, end = end, end + len(column.feature_names)
-            X[start:end] = column.encode(self._series(frame, column.name)).T
+            X[start:end] = column.encode(self._series(frame, column.name), unreadable).T
         return np.ascontiguousarray(X.T)
 
     def missing_rows(self, frame: pd.DataFrame) -> np.ndarray:
@@ -166,7 +174,7 @@ class Encoder:
 
     def to_json(self) -> dict[str, Any]:
         """A dict that JSON holds exactly; from_json makes an equal encoder of it."""
-        return {"format": FORMAT, "columns": [asdict(column) for column in self.columns]}
+        return {**stamp(FORMAT), "columns": [asdict(column) for column in self.columns]}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Encoder:
@@ -174,10 +182,9 @@ class Encoder:
 
         Raises: BundleError: the description is damaged or of another format.
         """
-        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-            raise BundleError(
-                f"encoder: unknown format in {show(content)}; this version reads format {FORMAT}"
-            )
+        problem = format_problem(content, FORMATS)
+        if problem:
+            raise BundleError(f"encoder: {problem}")
         try:
             columns = [Column.from_json(column) for column in content["columns"]]
         except (KeyError, TypeError) as error:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.cell_format import CellFormat
 from data.dates import all_parts, show_dates
+from data.datetext import DateText
 from data.kinds import id_note, kind_of
 from data.messages import did_you_mean, show, show_list
-from data.numbertext import number_text, recognise
+from data.numbertext import NumberText
 from data.values import (
     convert,
     factorise,
@@ -45,6 +47,8 @@ class FeatureSpec:
         note: Why it is ignored, or what is unusual; empty where there is nothing to say.
         examples: The first few different values, as text.
         low, high: The smallest and the largest number, or the first and the last date as text; None elsewhere.
+        numbers: How its numbers are written, where they were texts.
+        dates: How its dates are written, where they were texts or numbers.
     """
 
     name: str
@@ -55,6 +59,20 @@ class FeatureSpec:
     examples: tuple[str, ...]
     low: float | str | None = None
     high: float | str | None = None
+    numbers: NumberText | None = None
+    dates: DateText | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
+        """What `asdict` and JSON described.
+
+        Raises: KeyError, TypeError: the description is damaged.
+        """
+        formats = {
+            "numbers": NumberText.from_json(content.get("numbers")),
+            "dates": DateText.from_json(content.get("dates")),
+        }
+        return cls(**{**content, **formats, "examples": tuple(content["examples"])})
 
 
 def infer_features(
@@ -62,6 +80,7 @@ def infer_features(
     target: str,
     ignore: Collection[str] = (),
     kinds: Mapping[str, ColumnKind] | None = None,
+    formats: Mapping[str, CellFormat] | None = None,
 ) -> tuple[FeatureSpec, ...]:
     """Say what every column but the target is.
 
@@ -70,6 +89,7 @@ def infer_features(
         target: Column to predict.
         ignore: Columns to leave out.
         kinds: Kinds that override the inferred ones. A constant or all missing column is ignored anyway.
+        formats: How its columns were written, where that was settled on more rows than these; None: it is settled here.
 
     Raises: DataError: a name in ignore or kinds is not a column, a column holds lists or dicts, infinite
         values, or values that do not fit the kind asked for.
@@ -78,7 +98,13 @@ def infer_features(
     _check_names("ignore", ignore, frame, target)
     _check_names("kinds", kinds, frame, target)
     asked = dict(kinds) | dict.fromkeys(ignore, "ignore")
-    return tuple(_infer(frame[name], asked.get(name)) for name in frame.columns if name != target)
+    if formats is None:
+        from data.settle import settle_table  # noqa: PLC0415 - serving infers nothing
+
+        settled = settle_table(frame, asked, {}, leave=[target])
+        frame, formats = settled.frame, settled.formats
+    names = [name for name in frame.columns if name != target]
+    return tuple(_infer(frame[name], asked.get(name), formats.get(name, CellFormat())) for name in names)
 
 
 def _check_names(key: str, names: Collection[str], frame: pd.DataFrame, target: str) -> None:
@@ -90,16 +116,24 @@ def _check_names(key: str, names: Collection[str], frame: pd.DataFrame, target: 
             raise DataError(f"data.{key}: no column {name!r}{hint}; columns: {show_list(frame.columns)}")
 
 
-def _infer(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
+def _infer(series: pd.Series, asked: ColumnKind | None, written: CellFormat) -> FeatureSpec:
+    spec = _infer_kind(series, asked, written.note)
+    if spec.kind not in ("numeric", "datetime"):
+        return spec
+    note = "; ".join(dict.fromkeys(filter(None, [written.note, spec.note])))
+    return replace(spec, note=note, numbers=written.numbers, dates=written.dates)
+
+
+def _infer_kind(series: pd.Series, asked: ColumnKind | None, note: str) -> FeatureSpec:
     if asked == "ignore":
         return _left_out(series, "ignored by configuration")
     if getattr(series.dtype, "kind", "O") == "m" and asked is None:
         return _left_out(series, "a duration; make numbers of it to use it")
-    if is_date_dtype(series) and asked is None:
+    if is_date_dtype(series) and asked in (None, "datetime"):
         return _infer_dates(series)
     if is_numeric_dtype(series) and asked != "datetime":
         return _infer_numbers(series, asked)
-    return _infer_objects(series, asked)
+    return _infer_objects(series, asked, note)
 
 
 def _left_out(series: pd.Series, note: str) -> FeatureSpec:
@@ -154,13 +188,13 @@ def _with_range(spec: FeatureSpec, numbers: np.ndarray, asked: ColumnKind | None
     return replace(spec, n_missing=n_missing, low=shown[0], high=shown[1])
 
 
-def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
+def _infer_objects(series: pd.Series, asked: ColumnKind | None, note: str) -> FeatureSpec:
     codes, values = factorise(series, _where(series))
     n_missing = int((codes < 0).sum())
     if len(values) <= 1:
         return _spec(series, "ignore", _nothing_to_learn(values, asked), n_missing, values)
     if asked is None:
-        kind, note = kind_of(series, values, len(series) - n_missing)
+        kind, note = kind_of(values, len(series) - n_missing, note)
     else:
         kind, note = _override(series, values, asked)
     if kind == "categorical":
@@ -168,10 +202,7 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None) -> FeatureSpec:
     spec = _spec(series, kind, note, n_missing, values)
     if kind == "datetime":
         return _with_range(spec, all_parts(series, _where(series))[:, 0], asked)
-    if kind != "numeric":
-        return spec
-    reader = number_text(values)
-    return _with_range(spec, convert(series, reader.read if reader else to_number, _where(series)), asked)
+    return _with_range(spec, convert(series, to_number, _where(series)), asked) if kind == "numeric" else spec
 
 
 def _where(series: pd.Series) -> str:
@@ -190,10 +221,10 @@ def _too_many(values: Sequence[Any]) -> str:
 
 
 def _override(series: pd.Series, values: list[Any], asked: ColumnKind) -> tuple[ColumnKind, str]:
-    if asked == "numeric" and all(is_boolean(value) for value in values):
+    if asked == "numeric" and all(
+        is_boolean(v) or str(v).strip().casefold() in ("true", "false") for v in values
+    ):
         return "boolean", "true and false are the numbers 1 and 0"
     if asked == "boolean":
         convert(series, to_boolean, _where(series))
-    if asked == "numeric":  # that all of them are numbers is checked where their range is taken
-        return asked, recognise(values, asked=True)[1]
     return asked, ""

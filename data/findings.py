@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +21,6 @@ from errors import DataError
 MIN_ROWS = 50
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
-DATE = re.compile(
-    r"\s*(\d{4}\s?[-/.년]\s?\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[- ][A-Za-z]{3}[- ]\d{4})"
-)
-N_DATES_TRIED = 100
 
 
 @dataclass(frozen=True)
@@ -72,35 +66,20 @@ class Table:
 
 
 def as_numbers(series: pd.Series) -> np.ndarray:
-    """The numbers of a column, also those written as text ("1,234", "12 %"); NaN for anything else.
+    """The numbers of a column, also plain ones among texts; NaN for anything else.
 
     Shape: (n_samples,) -> float64 (n_samples,).
     """
     if is_numeric_dtype(series) or getattr(series.dtype, "kind", "O") == "b":
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
     codes, values = factorise(series, _where(series))
-    texts = [re.sub(r"[,%\s]", "", str(value)) for value in values]
-    numbers = pd.to_numeric(pd.Series(texts, dtype="str"), errors="coerce").to_numpy(np.float64)
-    return np.append(numbers, np.nan)[codes]
+    numbers = pd.to_numeric(pd.Series([str(value) for value in values], dtype="str"), errors="coerce")
+    return np.append(numbers.to_numpy(np.float64), np.nan)[codes]
 
 
 def as_dates(series: pd.Series) -> pd.Series | None:
-    """The dates of a column, also those written as text; None where it holds something else."""
-    if getattr(series.dtype, "kind", "O") == "M":
-        return series.dt.tz_localize(None)
-    present = series.dropna()
-    first = present.iloc[:N_DATES_TRIED].tolist()
-    if is_numeric_dtype(series) or not first or not all(DATE.match(str(value)) for value in first):
-        return None
-    texts = (
-        series.astype("str")
-        .str.replace(r"\s?[년월]\s?", "-", regex=True)
-        .str.replace(r"일|-$", "", regex=True)
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pandas says so when no one format fits all cells
-        dates = pd.to_datetime(texts, errors="coerce", utc=True).dt.tz_localize(None)
-    return dates if dates.notna().sum() >= 0.95 * len(present) else None
+    """The dates of a column; None where it holds something else."""
+    return series.dt.tz_localize(None) if getattr(series.dtype, "kind", "O") == "M" else None
 
 
 def find_repeats(table: Table) -> Iterable[Finding]:
@@ -108,11 +87,7 @@ def find_repeats(table: Table) -> Iterable[Finding]:
     if not table.kept:
         return
     features, n_rows = _row_hashes(table.hashes.values()), len(table.frame)
-    label = (
-        _hash(table.frame[table.target.name], not table.target.classes)
-        if table.target
-        else np.zeros(n_rows, dtype=np.uint64)
-    )
+    label = pd.util.hash_array(table.y) if table.target else np.zeros(n_rows, dtype=np.uint64)
     n_repeated = n_rows - len(np.unique(_row_hashes([features, label])))
     if n_repeated:
         yield Finding(
@@ -148,13 +123,19 @@ def find_identical(table: Table) -> Iterable[Finding]:
             )
 
 
-def find_in_test(table: Table, test: pd.DataFrame) -> Iterable[Finding]:
-    """Columns, values and rows of the test file that do not fit the training rows."""
+def find_in_test(table: Table, test: pd.DataFrame, raw: pd.DataFrame) -> Iterable[Finding]:
+    """Columns, values and rows of the test file that do not fit the training rows.
+
+    Args:
+        table: The training rows.
+        test: The test file with numbers and dates as the training table's formats read them.
+        raw: The same as it was read.
+    """
     yield from _compare_columns(table, test)
     shared = [spec for spec in table.kept if spec.name in test.columns]
     unseen = {}
     for spec in shared:
-        train_column, test_column = table.frame[[spec.name]], test[[spec.name]]
+        train_column, test_column = table.frame[[spec.name]], raw[[spec.name]]
         try:
             Encoder.fit(train_column, [spec]).transform(test_column)
         except DataError as error:

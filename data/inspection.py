@@ -12,6 +12,7 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
+from data.dataset import read_table, settle
 from data.features import MAX_CATEGORIES, FeatureSpec, infer_features
 from data.findings import (
     Finding,
@@ -23,10 +24,11 @@ from data.findings import (
     find_repeats,
 )
 from data.leaks import find_leaks
-from data.messages import did_you_mean, ignore, name_kind, percent, show, show_list
+from data.messages import ignore, name_kind, percent, show
 from data.order import find_order
+from data.settle import SettledTable, apply_formats
 from data.sources import load_table
-from data.target import Target, missing_labels
+from data.target import Target
 from data.values import factorise, is_numeric_dtype, to_text
 from errors import DataError
 
@@ -159,11 +161,15 @@ def inspect_table(
     frame = load_table(config.source)
     try:
         tell(f"Looking at {frame.shape[1]:,} columns of {len(frame):,} rows")
-        labelled = _labelled(frame, config.target)
-        specs = infer_features(labelled, config.target, config.ignore, config.kinds)
-        table = _table(labelled, specs, config, problem_type)
+        target, settled, notes = _settled(frame, config, problem_type)
+        labelled = settled.frame
+        specs = infer_features(labelled, config.target, config.ignore, config.kinds, settled.formats)
+        kept = tuple(spec for spec in specs if spec.kind != "ignore")
+        y = np.empty(0) if target is None else target.encode(labelled[config.target])
+        table = Table(labelled, kept, target, y)
         n_unlabelled = len(frame) - len(labelled)
         warnings = [
+            *(Finding("reading", note) for note in notes),
             *_column_findings(labelled, specs, config),
             *_target_findings(table, n_unlabelled, config),
         ]
@@ -176,9 +182,9 @@ def inspect_table(
         warnings += find_leaks(table, tell)
     except DataError as error:
         raise type(error)(f"{where}: {error}") from error
-    test = _load_test(config, table, tell)
+    test = _load_test(config, tell)
     if test is not None:
-        warnings += find_in_test(table, test)
+        warnings += find_in_test(table, apply_formats(test, settled.formats), test)
     return Inspection(
         source=where,
         rows=len(frame),
@@ -190,40 +196,19 @@ def inspect_table(
     )
 
 
-def _table(
-    frame: pd.DataFrame,
-    specs: Iterable[FeatureSpec],
-    config: DataConfig,
-    problem_type: AskedProblemType | None,
-) -> Table:
-    kept = tuple(spec for spec in specs if spec.kind != "ignore")
-    if not config.target:
-        return Table(frame, kept, None, np.empty(0))
-    labels = frame[config.target]
-    target = Target.infer(labels, problem_type, config.positive_class)
-    return Table(frame, kept, target, target.encode(labels))
+def _settled(
+    frame: pd.DataFrame, config: DataConfig, problem_type: AskedProblemType | None
+) -> tuple[Target | None, SettledTable, list[str]]:
+    if config.target:
+        return read_table(frame, config, problem_type)
+    return None, settle(frame, config), list(frame.attrs.get("notes", ()))
 
 
-def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
-    if not target:
-        return frame
-    if target not in frame.columns:
-        hint = did_you_mean(target, frame.columns)
-        raise DataError(f"no target column {target!r}{hint}; columns: {show_list(frame.columns, 30)}")
-    missing = missing_labels(frame[target])
-    if missing.all():  # Target.infer's to refuse
-        return frame
-    return frame[~missing]
-
-
-def _load_test(config: DataConfig, table: Table, tell: Callable[[str], None]) -> pd.DataFrame | None:
+def _load_test(config: DataConfig, tell: Callable[[str], None]) -> pd.DataFrame | None:
     if config.test_source is None:
         return None
     tell(f"Reading {mask_secrets(config.test_source)}")
-    categories = [
-        s.name for s in table.kept if s.kind == "categorical" and not is_numeric_dtype(table.frame[s.name])
-    ]
-    return load_table(config.test_source, categories)
+    return load_table(config.test_source)
 
 
 def _ordering(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> list[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data.dates import is_common_date, is_iso_date, is_no_date
+from data.dates import is_iso_date, is_no_date
 from data.messages import show_list
-from data.numbertext import recognise, spread
+from data.number_recognition import spread
 from data.values import is_number, is_numeric_dtype, to_number
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ CAMEL_CASE_ID_NAME = re.compile(r".*[a-z](ID|Id|No|Idx|Index|Key)")
 ID_NAME = re.compile(r"(.*[\W_])?(id|uid|uuid)|.*[a-z](ID|Id)|(?i:id|uid|uuid)")
 
 
-def kind_of(series: pd.Series, values: list[Any], n_present: int) -> tuple[ColumnKind, str]:
-    """The kind of a column that is neither of numbers nor of dates by dtype, and a note for the user.
+def kind_of(values: list[Any], n_present: int, note: str = "") -> tuple[ColumnKind, str]:
+    """The kind of a column that is neither of numbers nor of dates, and a note for the user.
 
     Args:
-        series: The column.
         values: Its distinct values, missing aside.
         n_present: Rows that have one.
+        note: What was found where its format was settled.
     """
     if {str(value).strip().casefold() for value in values} in ({"true", "false"}, {"yes", "no"}):
         return "boolean", ""
@@ -48,12 +48,6 @@ def kind_of(series: pd.Series, values: list[Any], n_present: int) -> tuple[Colum
     marks = [value for value in values if is_no_date(value)]
     if len(marks) < len(values) and all(is_iso_date(value) or is_no_date(value) for value in values):
         return "datetime", f"{show_list(marks)} read as missing" if marks else ""
-    reader, note = recognise(values)
-    if reader is not None:
-        named_id = len(values) == len(series) and ID_NAME.fullmatch(str(series.name).strip())
-        numbers = np.array([reader.read(value) for value in values] if named_id else [])
-        of_ids = _unique_ids(str(series.name), numbers, len(series))
-        return ("ignore", of_ids) if of_ids else ("numeric", note)
     note = note or _strangers(values)
     if n_present >= MIN_ROWS_TO_CALL_DISTINCT and len(values) > MAX_DISTINCT_SHARE * n_present:
         about = f"{len(values):,} different values in {n_present:,} rows: {_what_texts(values)}"
@@ -86,8 +80,6 @@ def _what_texts(values: list[Any]) -> str:
 
 def _strangers(values: list[Any]) -> str:
     """Warns of a column of numbers or dates that a few cells turned into text, and of dates in other forms."""
-    if all(is_common_date(value) for value in values):
-        return "kind datetime reads them as dates"
     for what, test in (("numbers", _reads_as_number), ("dates", is_iso_date)):
         if 2 * sum(map(test, spread(values))) < len(spread(values)):
             continue

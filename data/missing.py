@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from configs.schema import DataConfig
+from data.cell_format import CellFormat
 from data.encoder import Encoder
 from data.features import infer_features
 from errors import DataError
@@ -15,13 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def complete_rows(train: pd.DataFrame, config: DataConfig) -> tuple[np.ndarray, list[str]]:
+def complete_rows(
+    train: pd.DataFrame, config: DataConfig, formats: Mapping[str, CellFormat] | None = None
+) -> tuple[np.ndarray, list[str]]:
     """Which rows have a value in every column that would be learned from, and a note of how many have not.
 
     Shape: train n_samples rows -> bool (n_samples,).
     Raises: DataError: no row is complete, and the column that misses most is named.
     """
-    specs = infer_features(train, config.target, config.ignore, config.kinds)
+    specs = infer_features(train, config.target, config.ignore, config.kinds, formats)
     missing = Encoder.fit(train, specs).missing_rows(train)
     if missing.all():
         worst = max((spec for spec in specs if spec.kind != "ignore"), key=lambda spec: spec.n_missing)

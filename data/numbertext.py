@@ -1,29 +1,123 @@
-"""Numbers written as text: "1,234", "12%", "$5", "1.234,5"."""
+"""Numbers written as text, read in one way only: "1,234.5", "1.234,5", "12 %", "$5", "3 kg"."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from data.messages import show_list
-from data.values import MISSING_NUMBER_TEXT, Converter, is_number, to_number
+import numpy as np
+
+from data.values import LARGEST, MISSING_NUMBER_TEXT, to_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Decimal = Literal[".", ","]
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
-POINT = re.compile(rf"[+-]?(?:\d+(?:\.\d*)?|\.\d+|[1-9]\d{{0,2}}(?:,\d{{3}})+(?:\.\d*)?){EXPONENT}", re.ASCII)
-COMMA = re.compile(rf"[+-]?(?:\d+|[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?:,\d+)?{EXPONENT}", re.ASCII)
-# What no thousands separator and no list of choices looks like: 0,5 and 3,05 and 1.234,5.
-SURELY_COMMA = re.compile(r"[+-]?(0,\d+|\d+,0\d*|\d{1,3}(\.\d{3})+,\d+)", re.ASCII)
-CURRENCIES = frozenset("$€£¥₩")
-UNITS = CURRENCIES | {"%", "원"}
-DIGIT = re.compile(r"\d")
-LEADING_ZERO = re.compile(r"[+-]?0\d")
-NUMBER_LIKE = re.compile(r"[-+.,\deE]+", re.ASCII)
-N_SPREAD = 200
-# One word that is no number, among so many that are, stands for a missing one.
-NUMBERS_PER_WORD = 20
+# Between thousands, and never anything else: blanks (a narrow one, one that does not break) and apostrophes.
+BLANKS = " \u00a0\u202f"
+APOSTROPHES = "'\u2019"
+DIGITS = rf"\d(?:[\d.,{BLANKS}{APOSTROPHES}]*[\d.,])?"
+# sign, what stands before the number, sign, number, what stands after it; (5) is -5, as bookkeepers write it.
+PARTS = re.compile(
+    rf"(?P<sign>[+\-\u2212]?)[{BLANKS}]*(?P<before>[^\d.,+\-\u2212()\s]{{0,4}}\.?)[{BLANKS}]*"
+    rf"(?P<inner>[+\-\u2212]?)[{BLANKS}]*(?P<number>(?:{DIGITS}|[.,]\d+){EXPONENT})"
+    rf"(?P<after>[{BLANKS}]*[^\d\s.,+\-\u2212()'][^\d.,+()]{{0,11}})?",
+    re.ASCII,
+)
+INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+# Longer texts are no numbers: what a pattern does to a text grows faster than the text.
+MAX_LENGTH = 400
+CURRENCY_SIGNS = frozenset("$€£¥₩₹₽₺₫₴₪฿₦")
+CURRENCY_CODES = frozenset(
+    {"USD", "EUR", "GBP", "JPY", "KRW", "CNY", "INR", "CHF", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN", "CZK"}
+    | {
+        "BRL",
+        "MXN",
+        "RUB",
+        "TRY",
+        "ZAR",
+        "SGD",
+        "HKD",
+        "NZD",
+        "US$",
+        "R$",
+        "A$",
+        "C$",
+        "Fr.",
+        "Rs.",
+        "Rs",
+        "kr",
+    }
+)
+# Units that are written against their number; after a blank, any word that stands behind every number is one.
+UNITS = frozenset(
+    {
+        "%",
+        "‰",
+        "원",
+        "円",
+        "元",
+        "kg",
+        "g",
+        "mg",
+        "t",
+        "lb",
+        "lbs",
+        "oz",
+        "km",
+        "m",
+        "cm",
+        "mm",
+        "mi",
+        "ft",
+        "in",
+    }
+    | {
+        "l",
+        "L",
+        "ml",
+        "h",
+        "min",
+        "s",
+        "ms",
+        "°",
+        "°C",
+        "°F",
+        "C",
+        "K",
+        "W",
+        "kW",
+        "kWh",
+        "MWh",
+        "V",
+        "A",
+        "Hz",
+    }
+    | {
+        "GHz",
+        "MHz",
+        "MB",
+        "GB",
+        "TB",
+        "kB",
+        "KB",
+        "px",
+        "bp",
+        "bps",
+        "m²",
+        "m2",
+        "km/h",
+        "mph",
+        "hp",
+        "PS",
+        "cc",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -31,14 +125,34 @@ class NumberText:
     """How the numbers of a column are written.
 
     Attributes:
-        decimal: The decimal mark; the other of the two separates thousands.
-        unit: A percent or currency sign around every number: "12%" is read as 12; empty for none.
+        decimal: The decimal mark.
+        unit: A percent or currency sign, or a unit, around the numbers: "12%" is read as 12; empty for none.
         words: Texts that stand for a missing number.
+        thousands: Whether the other of the two marks was seen between thousands. None: nobody looked, it counts as
+            seen. Where it was not, a cell that could also be a decimal number ("1,234") is refused.
     """
 
-    decimal: Literal[".", ","] = "."
+    decimal: Decimal = "."
     unit: str = ""
     words: tuple[str, ...] = ()
+    thousands: bool | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any] | None) -> NumberText | None:
+        """What `asdict` and JSON described.
+
+        Raises: KeyError, TypeError: the description is damaged.
+        """
+        return None if content is None else cls(**{**content, "words": tuple(content["words"])})
+
+    @property
+    def example(self) -> str:
+        """A number written so."""
+        other = "," if self.decimal == "." else "."
+        number = f"1{other if self.thousands is not False else ''}234{self.decimal}5"
+        if self.unit in CURRENCY_SIGNS:
+            return f"{self.unit}{number}"
+        return f"{number} {self.unit}".strip() if self.unit != "%" else f"{number}%"
 
     def read(self, value: Any) -> float:
         """A number, or a text that reads as one; the unit may be left out. NaN where missing.
@@ -47,117 +161,123 @@ class NumberText:
         """
         if not isinstance(value, str):
             return to_number(value)
-        unit, number = _split_unit(value)
-        if number in MISSING_NUMBER_TEXT or value.strip() in self.words:
+        text = value.strip()
+        if text in MISSING_NUMBER_TEXT or text in self.words:
             return math.nan
-        if unit not in ("", self.unit) or not (POINT if self.decimal == "." else COMMA).fullmatch(number):
-            raise ValueError("is not a number")
-        number = number.replace(",", "") if self.decimal == "." else number.replace(".", "").replace(",", ".")
-        return to_number(number)
+        if INFINITE.fullmatch(text):
+            return to_number(text)
+        unit, number = split_unit(text)
+        if number in MISSING_NUMBER_TEXT and unit == self.unit:
+            return math.nan
+        if unit not in ("", self.unit) or not fits(number, self.decimal, self.thousands):
+            raise ValueError(f"is not a number as the others are written, like {self.example!r}")
+        return to_number(plain(number, self.decimal))
+
+    def read_all(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of distinct texts, and which of them cannot be read.
+
+        Shape: texts (n,), none null -> float64 (n,), NaN where missing or unreadable; bool (n,).
+        """
+        values, known = self._read_regular(texts)
+        bad = np.zeros(len(values), dtype=bool)
+        for place in np.flatnonzero(~known):
+            try:
+                values[place] = self.read(texts[place].as_py())
+            except ValueError:
+                values[place], bad[place] = math.nan, True
+        return values, bad
+
+    def _read_regular(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """What all but odd texts are, a million of them in a moment: as read, or not known."""
+        import pyarrow as pa  # noqa: PLC0415 - not on the way of one record
+        import pyarrow.compute as pc  # noqa: PLC0415 - likewise
+
+        if self.decimal == "." and not self.unit and self.thousands is False:
+            return read_plain(texts)
+        number, unit = (
+            _number(self.decimal, self.thousands).pattern.removeprefix("[+-]?"),
+            re.escape(self.unit),
+        )
+        known = pc.match_substring_regex(texts, rf"^[+-]?(?:{unit})? ?(?:{number})$")
+        if unit:
+            known = pc.or_(known, pc.match_substring_regex(texts, rf"^[+-]?(?:{number}) ?{unit}$"))
+        bare = pc.if_else(known.fill_null(False), texts, pa.scalar(None, texts.type))
+        for mark in (self.unit, *BLANKS, *APOSTROPHES, "+", "," if self.decimal == "." else "."):
+            bare = pc.replace_substring(bare, mark, "") if mark else bare
+        return read_plain(pc.replace_substring(bare, ",", "."))
 
 
-def spread(values: Sequence[Any]) -> Sequence[Any]:
-    """Some of the values, taken evenly."""
-    return values[:: max(1, len(values) // N_SPREAD)]
+def read_plain(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of texts such as "-1.5" and "2e3", and which of the texts are such.
 
-
-def number_text(values: Sequence[Any]) -> NumberText | None:
-    """How texts are written that were asked to be, or found to be, numbers; None where there are no texts.
-
-    What recognise leaves open without being asked can only be a decimal comma or a leading zero.
+    Shape: (n,) -> float64 (n,), bool (n,).
     """
-    if not any(isinstance(value, str) for value in values):
-        return None
-    return recognise(values, asked=True)[0] or _most_likely(spread(values))
+    import pyarrow as pa  # noqa: PLC0415 - not on the way of one record
+    import pyarrow.compute as pc  # noqa: PLC0415 - likewise
+
+    known = pc.match_substring_regex(texts, rf"^-?(?:\d+\.?\d*|\.\d+){EXPONENT}$").fill_null(False)
+    numbers = pc.cast(pc.if_else(known, texts, pa.scalar(None, texts.type)), pa.float64())
+    values = numbers.fill_null(math.nan).to_numpy(zero_copy_only=False).copy()
+    return values, known.to_numpy(zero_copy_only=False) & (np.abs(values) <= LARGEST)
 
 
-def _most_likely(values: Sequence[Any]) -> NumberText | None:
-    """What reads most values where nothing reads all, so that the odd one is blamed; None for plain numbers."""
-    units = sorted({_split_unit(value)[0] for value in values if isinstance(value, str)} | {""})
-    forms = [NumberText(decimal, unit) for unit in units for decimal in (".", ",")]
-    readers = {None: to_number} | {form: form.read for form in forms}
-    return max(readers, key=lambda form: sum(_reads(readers[form], value) for value in values))
+def split_unit(text: str) -> tuple[str, str]:
+    """The unit before or after a number, and the number; no unit where the text is something else."""
+    if len(text) > MAX_LENGTH:
+        return "", text
+    bookkept = len(text) > 2 and text[0] == "(" and text[-1] == ")"  # noqa: PLR2004 - both brackets
+    match = PARTS.fullmatch(text[1:-1].strip() if bookkept else text)
+    if match is None:
+        return _only_unit(text)
+    before, after = match["before"].strip(), (match["after"] or "").strip(BLANKS)
+    sign, inner = match["sign"], match["inner"]
+    spaced = (match["after"] or "")[:1] in BLANKS and bool(after)
+    if (before and after) or (sign and inner) or (bookkept and (sign or inner)):
+        return "", text
+    if not _is_unit(before, after, spaced):
+        return "", text
+    minus = "-" if bookkept or "-" in (sign + inner) or "\u2212" in (sign + inner) else ""
+    return before or after, minus + match["number"].strip()
 
 
-def _reads(reader: Converter, value: Any) -> bool:
-    try:
-        reader(value)
-    except ValueError:
-        return False
-    return True
+def _is_unit(before: str, after: str, spaced: bool) -> bool:
+    if before:
+        return before in CURRENCY_SIGNS or before in CURRENCY_CODES
+    known = after in CURRENCY_SIGNS or after in CURRENCY_CODES or after in UNITS
+    return not after or known or (spaced and "\n" not in after)
 
 
-def recognise(values: Sequence[Any], asked: bool = False) -> tuple[NumberText | None, str]:
-    """How the distinct values of a column of texts are written, and a note for the user.
-
-    Args:
-        values: Distinct values, none missing.
-        asked: Whether the user says that they are numbers, which settles what a comma is.
-
-    Returns: None where they are not certainly numbers; the note is empty where nothing looks like one.
-    """
-    if not _may_be_numbers(values):
-        return None, ""
-    texts = dict.fromkeys(value.strip() for value in values if isinstance(value, str))
-    split = {text: _split_unit(text) for text in texts if text not in MISSING_NUMBER_TEXT}
-    words = [text for text, (_, number) in split.items() if not DIGIT.search(number)]
-    numbers = {text: split[text] for text in split.keys() - words}
-    n_plain = sum(not isinstance(value, str) for value in values)
-    if not numbers or len(words) * NUMBERS_PER_WORD > len(numbers) + n_plain:
-        return None, ""
-    decimal, problem = _decimal([number for _, number in numbers.values()], asked)
-    units = sorted({unit for unit, _ in numbers.values()})
-    if decimal is not None and (len(units) > 1 or (units[0] == "%" and n_plain)):
-        examples = {unit: text for text, (unit, _) in sorted(numbers.items())}
-        decimal, problem = None, f"numbers with different units: {show_list(sorted(examples.values()), 3)}"
-    if decimal is None:
-        return None, problem
-    found = NumberText(decimal, units[0], tuple(sorted(words)))
-    missing = sorted(texts.keys() & MISSING_NUMBER_TEXT) + sorted(words)
-    return found, _note(found, any("," in text for text in numbers), missing)
-
-
-def _may_be_numbers(values: Sequence[Any]) -> bool:
-    """What a look at some of a million texts settles for most columns."""
-    texts = [value for value in spread(values) if isinstance(value, str)]
-    numbers = [_split_unit(text)[1] for text in texts if text.strip() not in MISSING_NUMBER_TEXT]
-    n_like = sum(bool(NUMBER_LIKE.fullmatch(number) and DIGIT.search(number)) for number in numbers)
-    return 2 * n_like >= len(numbers) and all(isinstance(value, str) or is_number(value) for value in values)
-
-
-def _split_unit(text: str) -> tuple[str, str]:
-    """The percent or currency sign before or after a number, and the number."""
-    text = text.strip()
-    sign = text[:1] if text[:1] in ("+", "-") else ""
-    body = text[len(sign) :].strip()
-    if body[:1] in CURRENCIES:
-        return body[0], sign + body[1:].strip()
-    if body[-1:] in UNITS:
-        return body[-1], sign + body[:-1].strip()
+def _only_unit(text: str) -> tuple[str, str]:
+    """A currency sign with a mark of nothing: "$ -"."""
+    for sign in (text[:1], text[-1:]):
+        rest = text.strip(sign).strip() if sign in CURRENCY_SIGNS | {"%", "원"} else "x"
+        if rest in MISSING_NUMBER_TEXT:
+            return sign, rest
     return "", text
 
 
-def _decimal(numbers: list[str], asked: bool) -> tuple[Literal[".", ","] | None, str]:
-    """The decimal mark that reads all of them, if one does with certainty; else what stands in the way."""
-    if any(LEADING_ZERO.match(number) for number in numbers) and not asked:
-        return None, ""  # codes: 007 is not 7
-    if all(POINT.fullmatch(number) for number in numbers):
-        return ".", ""
-    if not all(COMMA.fullmatch(number) for number in numbers):
-        return None, ""
-    if asked or any(SURELY_COMMA.fullmatch(number) for number in numbers):
-        return ",", ""
-    unclear = [number for number in numbers if not POINT.fullmatch(number)]
-    return None, f"decimal commas, or lists? {show_list(unclear, 3)}; kind numeric reads decimal commas"
+def _number(decimal: str, thousands: bool | None) -> re.Pattern[str]:
+    """What a number with that decimal mark looks like; the other mark is always read where it can be one thing only."""
+    mark, other = re.escape(decimal), re.escape("," if decimal == "." else ".")
+    first = r"[1-9]\d{0,2}"
+    grouped = rf"{first}(?:{other}\d{{3}}){{2,}}(?:{mark}\d*)?|{first}(?:{other}\d{{3}})+{mark}\d+"
+    if thousands is not False:
+        grouped += rf"|{first}(?:{other}\d{{3}})+{mark}?"
+    blanks = "|".join(rf"{first}(?:{blank}\d{{3}})+(?:{mark}\d*)?" for blank in (*BLANKS, *APOSTROPHES))
+    indian = r"[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d*)?|" if decimal == "." and thousands is not False else ""
+    return re.compile(rf"[+-]?(?:\d+(?:{mark}\d*)?|{mark}\d+|{grouped}|{indian}{blanks}){EXPONENT}", re.ASCII)
 
 
-def _note(found: NumberText, with_commas: bool, missing: list[str]) -> str:
-    said = []
-    if found.decimal == ",":
-        said.append("with decimal commas")
-    elif with_commas:
-        said.append("with commas between thousands")
-    if found.unit:
-        said.append(f"with {found.unit!r}, which is left out")
-    note = " ".join(["numbers written as text", *said[:1]]) + "".join(f", {more}" for more in said[1:])
-    return f"{note}; {show_list(missing)} read as missing" if missing else note
+PATTERNS = {(mark, seen): _number(mark, seen) for mark in (".", ",") for seen in (None, True, False)}
+
+
+def fits(number: str, decimal: Decimal, thousands: bool | None = None) -> bool:
+    """Whether a text without a unit is a number with that decimal mark."""
+    return len(number) <= MAX_LENGTH and PATTERNS[decimal, thousands].fullmatch(number) is not None
+
+
+def plain(number: str, decimal: Decimal) -> str:
+    """The number as Python reads it."""
+    for mark in (*BLANKS, *APOSTROPHES, "," if decimal == "." else "."):
+        number = number.replace(mark, "")
+    return number.replace(",", ".")

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.cell_format import read_numbers
 from data.messages import show, show_list
+from data.numbertext import NumberText
 from data.values import (
+    Converter,
     convert,
     data_row,
     factorise,
+    is_missing,
     is_number,
     is_numeric_dtype,
     to_number,
     to_plain,
     to_text,
 )
+from data.versions import format_problem, stamp
 from errors import BundleError, DataError
 
 if TYPE_CHECKING:
@@ -29,7 +35,9 @@ if TYPE_CHECKING:
 
 Label = bool | int | float | str
 
-FORMAT = 1
+FORMAT = 2
+# Of 0.1.0: without how numbers are written.
+FORMATS = (1, FORMAT)
 MAX_CLASSES = 1_000
 # Whole numbers are classes when at most FEW are different, or SOME that are a small share of the rows.
 FEW_INTEGERS = 10
@@ -47,23 +55,30 @@ class Target:
         classes: Original labels in code order, as Python values; empty for regression. Binary: the positive
             class is the last.
         positive: The positive class (binary), else None.
+        numbers: Regression: how values are written where they are texts; None: as Python writes them.
     """
 
     name: str
     problem_type: ProblemType
     classes: tuple[Label, ...] = ()
     positive: Label | None = None
+    numbers: NumberText | None = None
 
     @classmethod
     def infer(
-        cls, series: pd.Series, asked: AskedProblemType | None = None, positive_class: str | None = None
+        cls,
+        series: pd.Series,
+        asked: AskedProblemType | None = None,
+        positive_class: str | None = None,
+        every_text: bool = False,
     ) -> Target:
-        """Say which problem the labels pose.
+        """Say which problem the labels pose, taken as they are; data.target_reading says how texts are read.
 
         Args:
             series: The labels; missing ones are passed over.
             asked: Overrides the inferred problem type.
             positive_class: Label of the positive class, as text (binary; default: the last in order).
+            every_text: Whether texts such as NA are labels, too.
 
         Raises: DataError: nothing can be learned from the labels, or they do not fit what was asked for.
         """
@@ -72,7 +87,7 @@ class Target:
         many = is_numeric_dtype(series) and series.nunique() > SOME_INTEGERS
         if asked == "regression" or (asked is None and many):
             return cls._regression(series, where, positive_class)
-        labels, counts = _distinct(series, where)
+        labels, counts = _distinct(series, where, is_absent if every_text else is_missing)
         _check_learnable(where, labels, len(series))
         if asked == "classification":
             problem_type: ProblemType = "binary" if len(labels) == 2 else "multiclass"  # noqa: PLR2004
@@ -105,26 +120,50 @@ class Target:
         Shape: (n_samples,) -> (n_samples,).
         Raises: DataError: a label is missing, is not among the classes, or is not a number.
         """
-        where = f"target {show(self.name)}"
-        y = convert(series, self._converter(), where)
+        y = self._read(series)
         missing = np.isnan(y)
         if missing.any():
             row = data_row(series, int(np.argmax(missing)))
+            where = f"target {show(self.name)}"
             raise DataError(f"{where}: {missing.sum():,} rows have no value, the first is data row {row}")
         return y if self.problem_type == "regression" else y.astype(np.int64)
 
-    def _converter(self) -> Any:
-        if self.problem_type == "regression":
-            return to_number
+    def missing(self, series: pd.Series) -> np.ndarray:
+        """Which rows have no label; a class that is called NA is one.
+
+        Shape: (n_samples,) -> bool (n_samples,).
+        Raises: DataError: a label is not among the classes, or is not a number.
+        """
+        return np.isnan(self._read(series))
+
+    def _read(self, series: pd.Series) -> np.ndarray:
+        where = f"target {show(self.name)}"
+        if self.problem_type != "regression":
+            return convert(series, self._to_class(), where, absent=is_absent)
+        if self.numbers is None:
+            return convert(series, to_number, where)
+        return read_numbers(series, self.numbers, "error", where)[0]
+
+    def _to_class(self) -> Converter:
         codes = {to_text(label): float(code) for code, label in enumerate(self.classes)}
+        loose = _loose_codes(codes)
 
         def to_class(value: Any) -> float:
-            code = codes.get(to_text(value))
+            text = to_text(value)
+            code = codes.get(text)
+            if code is None and is_missing(value):
+                return math.nan
+            if code is None and not (isinstance(value, str) and self._are_texts):
+                code = loose.get(_loose(text))
             if code is None:
                 raise ValueError(f"is not among the classes of the training rows: {show_list(self.classes)}")
             return code
 
         return to_class
+
+    @property
+    def _are_texts(self) -> bool:
+        return all(isinstance(label, str) for label in self.classes)
 
     def decode(self, codes: Iterable[int] | np.ndarray) -> list[Label]:
         """Original labels of class codes; regression values come back as floats."""
@@ -133,7 +172,7 @@ class Target:
 
     def to_json(self) -> dict[str, Any]:
         """A dict that JSON holds exactly; from_json makes an equal target of it."""
-        return {"format": FORMAT, **asdict(self), "classes": list(self.classes)}
+        return {**stamp(FORMAT), **asdict(self), "classes": list(self.classes)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Target:
@@ -141,35 +180,43 @@ class Target:
 
         Raises: BundleError: the description is damaged or of another format.
         """
-        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-            raise BundleError(
-                f"target: unknown format in {show(content)}; this version reads format {FORMAT}"
-            )
+        problem = format_problem(content, FORMATS)
+        if problem:
+            raise BundleError(f"target: {problem}")
         try:
-            values = {key: value for key, value in content.items() if key != "format"}
-            return cls(**values | {"classes": tuple(values["classes"])})
+            values = {key: value for key, value in content.items() if key not in ("format", "needs")}
+            numbers = NumberText.from_json(values.get("numbers"))
+            return cls(**values | {"classes": tuple(values["classes"]), "numbers": numbers})
         except (KeyError, TypeError) as error:
             raise BundleError(f"target: damaged description: {error!r}") from error
 
 
-def missing_labels(series: pd.Series) -> np.ndarray:
-    """Which rows have no label.
-
-    Shape: (n_samples,) -> bool (n_samples,).
-    """
-    if is_numeric_dtype(series):
-        return series.isna().to_numpy(dtype=bool)
-    return factorise(series, f"target {show(str(series.name))}")[0] < 0
+def is_absent(value: Any) -> bool:
+    """Whether a label is no text and no number at all; "NA" may be a class."""
+    return is_missing(value) and not (isinstance(value, str) and value.strip())
 
 
-def _distinct(series: pd.Series, where: str) -> tuple[list[Label], list[int]]:
+def _loose_codes(codes: Mapping[str, float]) -> dict[str, float]:
+    """Codes by what a class is called elsewhere, true for "True" and 1 for "1.0", where that is one class."""
+    names = [_loose(text) for text in codes]
+    return {name: code for name, code in zip(names, codes.values(), strict=True) if names.count(name) == 1}
+
+
+def _loose(text: str) -> str:
+    try:
+        return to_text(to_number(text))
+    except ValueError:
+        return text.strip().casefold()
+
+
+def _distinct(series: pd.Series, where: str, absent: Callable[[Any], bool]) -> tuple[list[Label], list[int]]:
     """Distinct labels as Python values, and how many rows have each.
 
     Floats become ints where all are whole: missing labels make floats of ints.
     """
     if is_numeric_dtype(series):
         convert(series, to_number, where)  # refuses infinity
-    codes, values = factorise(series, where)
+    codes, values = factorise(series, where, absent)
     n_rows = np.bincount(codes[codes >= 0], minlength=len(values)).tolist()
     whole = all(value.is_integer() for value in values if isinstance(value, float))
     labels: dict[str, Label] = {}
@@ -189,7 +236,7 @@ def _label(value: Any, where: str, whole: bool) -> tuple[Label, str]:
         text = to_text(value)
     except ValueError as reason:
         raise DataError(f"{where}: {show(value)} {reason}") from None
-    label = to_plain(value)
+    label = value if isinstance(value, str) else to_plain(value)
     return (int(label) if whole and isinstance(label, float) else label), text
 
 

@@ -184,8 +184,15 @@ def is_date_dtype(series: pd.Series) -> bool:
     return getattr(series.dtype, "kind", "O") == "M"
 
 
-def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
+def factorise(
+    series: pd.Series, where: str, absent: Callable[[Any], bool] = is_missing
+) -> tuple[np.ndarray, list[Any]]:
     """Codes of the distinct values, and those values as Python objects; missing cells have code -1.
+
+    Args:
+        series: The cells.
+        where: What messages call the column.
+        absent: Says of a value whether it is missing.
 
     Shape: series (n_samples,) -> codes int64 (n_samples,), values (n_distinct,). 1 and True stay apart.
     Raises: DataError: a cell holds a list, a dict or another container.
@@ -193,21 +200,23 @@ def factorise(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
     if str(series.dtype) == "category":
         codes, values = series.cat.codes.to_numpy(), series.cat.categories.tolist()
     elif series.dtype == object:
-        codes, values = _factorise_objects(series, where)
+        codes, values = _factorise_objects(series, where, absent)
     else:
         codes, values = series.factorize()
         values = values.tolist()
-    kept = np.array([not is_missing(value) for value in values] + [False], dtype=bool)
+    kept = np.array([not absent(value) for value in values] + [False], dtype=bool)
     new_codes = np.where(kept, np.cumsum(kept) - 1, -1)  # the last one serves code -1
     return new_codes[codes], [value for value, keep in zip(values, kept[:-1], strict=True) if keep]
 
 
-def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[Any]]:
+def _factorise_objects(
+    series: pd.Series, where: str, absent: Callable[[Any], bool]
+) -> tuple[np.ndarray, list[Any]]:
     seen: dict[tuple[type, Any], int] = {}
     values: list[Any] = []
     codes = np.empty(len(series), dtype=np.int64)
     for position, value in enumerate(series.tolist()):
-        if is_missing(value):
+        if absent(value):
             codes[position] = -1
             continue
         try:
@@ -223,7 +232,14 @@ def _factorise_objects(series: pd.Series, where: str) -> tuple[np.ndarray, list[
     return codes, values
 
 
-def convert(series: pd.Series, converter: Converter, where: str, missing: Any = math.nan) -> np.ndarray:
+def convert(
+    series: pd.Series,
+    converter: Converter,
+    where: str,
+    missing: Any = math.nan,
+    unreadable: str = "error",
+    absent: Callable[[Any], bool] = is_missing,
+) -> np.ndarray:
     """Convert every cell; each distinct value is converted once.
 
     Args:
@@ -231,18 +247,22 @@ def convert(series: pd.Series, converter: Converter, where: str, missing: Any = 
         converter: From a value to a number, or to a tuple of numbers.
         where: What messages call the column.
         missing: What stands for a missing cell, shaped as the converter's answers.
+        unreadable: "missing": a cell that the converter refuses counts as missing.
+        absent: Says of a value whether it is missing, before it is converted.
 
     Shape: (n_samples,) -> float64 (n_samples,), or (n_samples, n_numbers).
     Raises: DataError: a cell the converter refuses; names `where`, the row, the value and the reason.
     """
     if converter is to_number and is_numeric_dtype(series):
         return _finite(series, where)
-    codes, values = factorise(series, where)
+    codes, values = factorise(series, where, absent)
     table = [missing] * (len(values) + 1)  # the last one serves code -1
     for code, value in enumerate(values):
         try:
             table[code] = converter(value)
         except ValueError as reason:
+            if unreadable == "missing":
+                continue
             row = data_row(series, int(np.argmax(codes == code)))
             raise DataError(f"{where}, data row {row}: {show(value)} {reason}") from None
     return np.asarray(table, dtype=np.float64)[codes]

@@ -25,6 +25,7 @@ import numpy as np
 
 from data.encoder import Encoder
 from data.target import Target
+from data.versions import format_problem
 from ensembles.session import GraphSession
 from ensembles.uncertainty import EnsemblePrediction
 from errors import BundleError, DataError
@@ -32,7 +33,9 @@ from errors import BundleError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+# 2 is 0.1.0's.
+FORMAT_VERSIONS = (2, FORMAT_VERSION)
 GOLDEN_RTOL = 1e-4
 
 
@@ -168,20 +171,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest = _read_json(path / "manifest.json")
     if not isinstance(manifest, dict) or "format_version" not in manifest:
         raise BundleError(f"{path}: not a bundle: manifest.json has no format_version")
-    if manifest["format_version"] != FORMAT_VERSION:
-        raise BundleError(
-            f"{path}: bundle format {manifest['format_version']}, this version reads format {FORMAT_VERSION}"
-            f"{_remedy(manifest['format_version'])}"
-        )
+    problem = format_problem(manifest, FORMAT_VERSIONS, "format_version")
+    if problem:
+        raise BundleError(f"{path}: bundle of {problem}")
     if manifest.get("bundle_id") != bundle_id(manifest):
         raise BundleError(f"{path / 'manifest.json'}: changed since the bundle was made")
     return manifest
-
-
-def _remedy(found: Any) -> str:
-    if isinstance(found, int) and found < FORMAT_VERSION:
-        return "; build it anew from its run: tabularay ensemble RUN"
-    return "; a later version of tabularay wrote it"
 
 
 def bundle_id(manifest: Mapping[str, Any]) -> str:

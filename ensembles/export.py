@@ -17,6 +17,7 @@ import numpy as np
 from google.protobuf.message import EncodeError
 
 from data.dataset import TabularDataset
+from data.versions import NEEDS
 from ensembles.bundle import FORMAT_VERSION, Bundle, bundle_id, check_files, file_hashes, read_manifest
 from ensembles.cardtext import card_markdown
 from ensembles.graph import ExportMember, build_graph
@@ -127,6 +128,7 @@ def _manifest(contents: Contents) -> dict[str, Any]:
     dataset = contents.dataset
     return {
         "format_version": FORMAT_VERSION,
+        "needs": NEEDS,
         **contents.facts,
         "problem_type": dataset.problem_type,
         "target": dataset.target.name,

@@ -52,7 +52,7 @@ def spread(*values):
         (pd.Series([dt.date(2020, 1, 1 + i % 20) for i in range(N)], dtype=object), "datetime"),
         (spread("2024-01-31", "2024-02-01T09:30", "2024-02-01 09:30:15.25+09:00", None), "datetime"),
         (spread("2024-01-31", "2024-02-30"), "categorical"),
-        (spread("2024/01/31", "2024/02/01"), "categorical"),
+        (spread("2024/01/31", "2024/02/01"), "datetime"),
         (spread("20240131", "20240201"), "numeric"),
         (spread("1,234", "12", "5,000,000.5", "-"), "numeric"),
         (spread("12%", "7.5 %", "-3%"), "numeric"),
@@ -65,7 +65,7 @@ def spread(*values):
         (spread("12%", "0.5"), "categorical"),
         (spread("1,23", "12"), "categorical"),
         ([str(i) for i in range(N - 1)] + ["unknown"], "numeric"),
-        ([str(i) for i in range(N - 1)] + ["5+"], "ignore"),
+        ([str(i) for i in range(N - 1)] + ["5+"], "numeric"),
     ],
 )
 def test_kinds(values, kind):
@@ -89,16 +89,24 @@ def test_what_is_counted():
         ([f"what {i} people say" for i in range(N)], "40 different values in 40 rows: free text"),
         (pd.timedelta_range("1 day", periods=N), "a duration; make numbers of it to use it"),
         ([f"{i}" for i in range(N - 1)] + ["?"], "numbers written as text; '?' read as missing"),
-        ([f"{i}" for i in range(N - 1)] + ["n.a."], "numbers written as text; 'n.a.' read as missing"),
-        (spread("1,234", "12"), "numbers written as text with commas between thousands"),
         (
-            spread("12%", "1,234%"),
+            [f"{i}" for i in range(N - 1)] + ["n.a."],
+            "numbers written as text; 'n.a.' read as missing (1 row: 40)",
+        ),
+        (spread("1,234", "1,234.5"), "numbers written as text with commas between thousands"),
+        (
+            spread("1,234", "12"),
+            "numbers written as text with commas between thousands; the mark in '1,234' is taken for thousands: if it "
+            "is not, say how they are written, for example '0,5', in data.formats",
+        ),
+        (
+            spread("12%", "1,234.5%"),
             "numbers written as text with commas between thousands, with '%', which is left out",
         ),
         (spread("1.234,5", "1"), "numbers written as text with decimal commas"),
         (spread("1,5", "2"), "decimal commas, or lists? '1,5'; kind numeric reads decimal commas"),
         (spread("$5", "€7"), "numbers with different units: '$5', '€7'"),
-        (spread("2024/01/31", "2024/2/1"), "kind datetime reads them as dates"),
+        (spread("31.12.2024", "1.2.2024"), "dates like 31.01.2024, day first"),
         ([f"2024-01-{1 + i % 9:02d}" for i in range(N)] + ["2024-01-32"], "all dates but for '2024-01-32'"),
         (spread("2024-01-31", "2024-02-01", "0000-00-00"), "'0000-00-00' read as missing"),
     ],
@@ -227,7 +235,7 @@ def test_more_categories_than_are_kept():
     [
         (spread("1", "abc"), "numeric", "data row 2: 'abc' is not a number"),
         (spread("1,5", "1.5"), "numeric", "data row 1: '1,5' is not a number"),
-        (spread("2024-01-31", "31.1.2024"), "datetime", "data row 2: '31.1.2024' is not a date"),
+        (spread("2024-01-31", "31.31.2024"), "datetime", "data row 2: '31.31.2024' is not a date"),
         (spread(20240131, 7), "datetime", r"data row 2: 7(\.0)? is not a date"),
         (spread(True, False), "datetime", "data row 1: True is not a date"),
         (pd.date_range("2020-01-01", periods=N), "numeric", "data row 1: .* is not a number"),
@@ -236,7 +244,7 @@ def test_more_categories_than_are_kept():
     ],
 )
 def test_values_that_do_not_fit_the_kind_asked_for(values, kind, found):
-    with pytest.raises(DataError, match=f"column 'x', {found}"):
+    with pytest.raises(DataError, match=f"column 'x'[:,] {found}"):
         infer_one(values, kinds={"x": kind})
 
 

@@ -11,7 +11,6 @@ from configs.schema import DataConfig
 from data.dataset import TabularDataset, load_dataset
 from data.encoder import Encoder
 from data.sources import load_table
-from data.target import missing_labels
 from errors import DataError, DataLoadError
 from tests.data.hostile import (
     GOOD,
@@ -65,7 +64,7 @@ def read(folder, data, suffix):
     loaded = TabularDataset.load(folder / "saved")
     assert (loaded.encoder, loaded.target) == (dataset.encoder, dataset.target)
     encoder = Encoder.from_json(json.loads(json.dumps(dataset.encoder.to_json())))
-    labelled = frame[~missing_labels(frame[dataset.target.name])]
+    labelled = frame[~dataset.target.missing(frame[dataset.target.name])]
     X = encoder.transform(labelled)
     assert X.tobytes() == dataset.X.tobytes()
     rows = labelled[list(encoder.column_names)].astype(object).to_dict("records")

@@ -260,7 +260,7 @@ def test_json_holds_it_all(look):
         (clean(), "나이 ", r"did you mean '나이'"),
         (clean(y=1), "y", "constant"),
         (clean(y=None), "y", "all 400 rows are missing"),
-        (clean(bad=np.inf), "y", "train.csv: column 'bad'"),
+        (clean(bad=[np.inf, 1.5] * (N // 2)), "y", "train.csv: column 'bad'"),
     ],
 )
 def test_mistakes_name_the_file(look, frame, target, message):

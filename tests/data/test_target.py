@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.target import Target, missing_labels
+from data.target import Target
 from errors import BundleError, DataError
 
 
@@ -168,15 +168,8 @@ def test_json_round_trip_is_exact(values):
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"format": 2}, {"format": 1, "classes": []}, {"format": 1, "name": "y"}, 3]
+    "content", [{}, {"format": 3}, {"format": 1, "classes": []}, {"format": 1, "name": "y"}, 3]
 )
 def test_damaged_json_is_refused(content):
     with pytest.raises(BundleError, match="target: "):
         Target.from_json(content)
-
-
-@pytest.mark.parametrize(
-    "values", [[1.5, None, 2.0], ["a", "", "b"], [True, None, False], ["a", "NA", "None"]]
-)
-def test_missing_labels(values):
-    assert missing_labels(series(values)).tolist() == [False, True, False]

@@ -1,0 +1,188 @@
+"""Finds out how the dates of a column are written, from all of its distinct values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from data.dates import MISSING_DATE_TEXT, is_no_date
+from data.datetext import EPOCH_FORMS, EXAMPLES, FORMS, DateText, read_form
+from data.messages import show_list
+from data.number_recognition import NUMBERS_PER_WORD, SAYING_MISSING, spread
+from data.values import MISSING_TEXT, is_number
+
+# A column of whole numbers is of dates where so many different ones are all dates, or where its name says so.
+MANY_DATES = 12
+TIME_NAME = re.compile(
+    r"(.*[\W_])?(time|timestamp|ts|date|datetime|day|month|period|epoch|unix\w*|created|updated|modified|at|since|seen|"
+    r"opened|closed|start|end|when|yyyymm(dd)?|ymd?|dt|일자|날짜|시간|일시|년월|日期|時間|时间)([\W_].*)?|.*[a-z](At|On|Time|Date)",
+    re.IGNORECASE,
+)
+CAMEL_NAME = re.compile(r".*[a-z](At|On|Time|Date|Timestamp)")
+YEARS = (1900, 2100)
+EPOCH_YEARS = (1990, 2050)
+# Two digits of a year between points or dashes are as likely a version: 1.10.12.
+SHORT_YEAR = re.compile(r"\d{1,2}([-.])\d{1,2}\1\d\d\b.*")
+SURE_SHORT_YEAR = re.compile(r"\d\d([-.])\d\d\1\d\d\b.*")
+# A decimal number rather than a month.
+DECIMAL_MONTH = re.compile(r"\d{4}\.\d{1,2}|\d{1,2}\.\d{4}")
+WHOLE = re.compile(r"\d{6,20}(\.0+)?", re.ASCII)
+N_TRIED = 40
+
+
+@dataclass(frozen=True)
+class Dates:
+    """What was found of a column.
+
+    Attributes:
+        text: How its dates are written; None where they are no dates, or in no order that can be told.
+        note: What the user should know of it; empty where there is nothing to say.
+    """
+
+    text: DateText | None
+    note: str = ""
+
+
+def recognise_dates(values: Sequence[Any], name: str, asked: bool = False) -> Dates:
+    """How the distinct values of a column of texts or whole numbers are written, where they are dates.
+
+    Args:
+        values: Distinct values, none missing.
+        name: The column's name, which tells moments from other numbers.
+        asked: Whether the user says that they are dates.
+    """
+    texts = _texts(values)
+    marks = sorted({str(value).strip() for value in values if is_no_date(value)} - MISSING_TEXT)
+    found = _recognise(texts, name, asked)
+    if found.text is None or not marks:
+        return found
+    return replace(found, note="; ".join(filter(None, [found.note, f"{show_list(marks)} read as missing"])))
+
+
+def _recognise(texts: list[str], name: str, asked: bool) -> Dates:
+    if not texts or not _may_be_dates(spread(texts), asked):
+        return Dates(None)
+    if all(WHOLE.fullmatch(text) for text in spread(texts)):
+        return _of_numbers(texts, name, asked)
+    return _of_texts(texts, asked)
+
+
+def most_likely_dates(values: Sequence[Any]) -> DateText:
+    """What reads most values where nothing reads all, so that the odd one is blamed."""
+    texts = [value if isinstance(value, str) else str(value) for value in spread(values)]
+    counts = {form: sum(read_form(text.strip(), form) is not None for text in texts) for form in FORMS}
+    return DateText((max(counts, key=lambda form: counts[form]),))
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    """The values as texts without outer blanks; none where one is something else."""
+    if not all(isinstance(value, str) or (is_number(value) and value == value // 1) for value in values):
+        return []
+    texts = (value.strip() if isinstance(value, str) else str(int(value)) for value in values)
+    return list(dict.fromkeys(text for text in texts if text not in MISSING_DATE_TEXT))
+
+
+def _may_be_dates(texts: Sequence[str], asked: bool) -> bool:
+    tried = texts[:: max(1, len(texts) // N_TRIED)]
+    n_read = sum(bool(_forms_of(text, asked)) or bool(WHOLE.fullmatch(text)) for text in tried)
+    return n_read > 0 and (asked or 2 * n_read >= len(tried))
+
+
+def _forms_of(text: str, asked: bool) -> list[str]:
+    """Forms in which a text is a date, numbers aside, and versions too where nobody asked for dates."""
+    version = SHORT_YEAR.fullmatch(text) and not SURE_SHORT_YEAR.fullmatch(text)
+    if not asked and (version or DECIMAL_MONTH.fullmatch(text)):
+        return []
+    return [form for form in FORMS if form not in ("compact", "compact_ym") and read_form(text, form)]
+
+
+def _of_numbers(texts: list[str], name: str, asked: bool) -> Dates:
+    named = TIME_NAME.fullmatch(name.strip()) is not None or CAMEL_NAME.fullmatch(name.strip()) is not None
+    for form in ("compact", "compact_ym", *EPOCH_FORMS):
+        years = EPOCH_YEARS if form in EPOCH_FORMS else YEARS
+        read = [text for text in texts if _within(read_form(text, form), years)]
+        words = [text for text in texts if text not in set(read)]
+        enough = asked or named or (form not in EPOCH_FORMS and len(read) >= MANY_DATES)
+        if enough and _are_few(words, len(read)) and len(read) > 1:
+            return Dates(DateText((form,), tuple(sorted(words))), _said((form,), words))
+    return Dates(None)
+
+
+def _within(moment: datetime | None, years: tuple[int, int]) -> bool:
+    return moment is not None and years[0] <= moment.year <= years[1]
+
+
+def _are_few(words: Sequence[str], n_dates: int) -> bool:
+    telling = [word for word in words if word.casefold() not in SAYING_MISSING]
+    return n_dates > 0 and len(telling) * NUMBERS_PER_WORD <= n_dates
+
+
+def _of_texts(texts: list[str], asked: bool) -> Dates:
+    """The one form that reads all, or the few that read all between them."""
+    forms: list[str] = []
+    rest, ambiguous = texts, False
+    while rest and len(forms) < 3:  # noqa: PLR2004 - more than three ways to write a date are no way
+        form, ambiguous_here = _best_form(rest, asked)
+        if form is None or {form, *forms} >= {"dmy", "mdy"}:
+            break
+        forms.append(form)
+        ambiguous |= ambiguous_here
+        rest = [text for text in rest if read_form(text, form) is None]
+    both = "dmy" in forms and any(read_form(text, "mdy") for text in rest)
+    both |= "mdy" in forms and any(read_form(text, "dmy") for text in rest)
+    if both and not _are_few(rest, len(texts) - len(rest)):
+        shown = show_list([next(t for t in texts if read_form(t, forms[0])), rest[0]], 2)
+        return Dates(
+            None, f"dates with the day first and with the month first: {shown}; write them in one order"
+        )
+    if not forms or not _are_few(rest, len(texts) - len(rest)):
+        return Dates(None, _strangers(texts, rest) if forms else "")
+    note = _said(tuple(forms), rest)
+    if ambiguous:
+        order = "day" if "dmy" in forms else "month"
+        other = "01/31/2024" if order == "day" else "31/01/2024"
+        example = next(text for text in texts if read_form(text, "dmy") and read_form(text, "mdy"))
+        note = "; ".join(
+            filter(None, [note, f"{example!r} could be read with the day or the month first: taken for {order} first; "
+                          f"data.formats={{...: {other}}} says otherwise"])
+        )  # fmt: skip
+    return Dates(DateText(tuple(forms), tuple(sorted(rest))), note)
+
+
+def _best_form(texts: list[str], asked: bool) -> tuple[str | None, bool]:
+    """The form that reads most of them, and whether another order of day and month reads as many."""
+    sample = texts if len(texts) <= 2 * N_TRIED else list(spread(texts))
+    counts = {form: 0 for form in FORMS if form not in ("compact", "compact_ym")}
+    for text in sample:
+        for form in _forms_of(text, asked):
+            counts[form] += 1
+    best = max(counts, key=lambda form: counts[form])
+    if not counts[best]:
+        return None, False
+    if best in ("dmy", "mdy"):
+        n = {order: sum(read_form(text, order) is not None for text in texts) for order in ("dmy", "mdy")}
+        if n["dmy"] != n["mdy"]:
+            return max(n, key=lambda order: n[order]), False
+        slashes = sum("/" in text for text in sample)
+        return ("mdy" if 2 * slashes > len(sample) else "dmy"), True
+    return best, False
+
+
+def _strangers(texts: list[str], rest: list[str]) -> str:
+    few = len(rest) * 4 <= len(texts)
+    return f"all dates but for {show_list(rest, 3)}" if few else ""
+
+
+def _said(forms: tuple[str, ...], words: Sequence[str]) -> str:
+    said = []
+    if forms != ("ymd",):
+        order = {"dmy": ", day first", "mdy": ", month first"}
+        said.append("dates like " + " and ".join(EXAMPLES[form] + order.get(form, "") for form in forms))
+    if len(forms) > 1:
+        said[0] += " (in several forms)"
+    if words:
+        said.append(f"{show_list(words)} read as missing")
+    return "; ".join(said)

@@ -1,0 +1,210 @@
+"""Settles how the labels of a table are read: as text, as the numbers that their text means, or not at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import AskedProblemType
+from data.cell_format import read_numbers
+from data.columns import are_numbers_in_text
+from data.date_recognition import recognise_dates
+from data.dates import is_iso_date
+from data.datetext import DateText
+from data.format_examples import parse_example
+from data.messages import show, show_list
+from data.number_recognition import recognise
+from data.numbertext import NumberText
+from data.target import SOME_INTEGERS, Target, is_absent
+from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype
+from errors import DataError
+
+# Words that people write for a missing label, and for a class: North America, not applicable.
+MAYBE_CLASS = frozenset({"NA", "N/A", "n/a", "null", "NULL"})
+MIN_CLASS_SHARE = 0.05
+# Whole numbers of so many values may be meant as classes or as numbers.
+FEW_CLASSES = 5
+FEW_VALUES = 50
+CLASSES = ("binary", "multiclass", "classification")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of a table and what they pose.
+
+    Attributes:
+        target: How they are encoded.
+        missing: Which rows have none, (n_samples,) bool.
+        notes: What the user should know.
+    """
+
+    target: Target
+    missing: np.ndarray
+    notes: list[str]
+
+
+def read_labels(
+    series: pd.Series,
+    asked: AskedProblemType | None = None,
+    positive_class: str | None = None,
+    example: str | None = None,
+    untyped: bool = False,
+) -> Labels:
+    """Say what labels are, and which problem they pose.
+
+    Args:
+        series: The labels as they were read.
+        asked: Overrides the inferred problem type.
+        positive_class: Label of the positive class, as text.
+        example: How they are written (`data.formats`).
+        untyped: Whether the source holds text alone, in which 1 may be a number.
+
+    Raises:
+        ConfigError: the example says nothing, or two things.
+        DataError: nothing can be learned from the labels, or they do not fit what was asked for.
+    """
+    where = f"target {show(str(series.name))}"
+    given = parse_example(str(series.name), example) if example is not None else None
+    if isinstance(given, DateText) or (asked not in CLASSES and example is None and _are_dates(series)):
+        raise DataError(
+            f"{where}: dates; a date is no target. Predict a number made of it (days until then), or ask for "
+            "problem_type=classification, a class for every date"
+        )
+    if is_numeric_dtype(series) or getattr(series.dtype, "kind", "O") in "bM":
+        return _typed(series, asked, positive_class)
+    numbers = given if example is not None else _numbers(series, where, asked)
+    as_text = example is not None and given is None
+    if numbers is not None and asked not in CLASSES and not as_text:
+        found = _numeric(series, numbers, asked, positive_class, untyped)
+        if found is not None:
+            return found
+    return _classes(series, where, asked, positive_class, untyped and not as_text)
+
+
+def _are_dates(series: pd.Series) -> bool:
+    if is_date_dtype(series):
+        return True
+    if is_numeric_dtype(series) or getattr(series.dtype, "kind", "O") == "b":
+        return False
+    _, values = factorise(series, f"target {show(str(series.name))}")
+    if any(re.fullmatch(r"\d+", str(value).strip()) for value in values):
+        return False
+    texts = [value for value in values if isinstance(value, str)]
+    others = [value for value in values if not isinstance(value, str)]
+    dates = len(values) > 2 and all(is_iso_date(value) for value in others)  # noqa: PLR2004 - two dates are two classes
+    return dates and (not texts or recognise_dates(texts, "").text is not None)
+
+
+def _typed(series: pd.Series, asked: AskedProblemType | None, positive_class: str | None) -> Labels:
+    target = Target.infer(series, asked, positive_class)
+    notes = [] if asked else _taken_for(target, series.dropna())
+    return Labels(target, series.isna().to_numpy(dtype=bool), notes)
+
+
+def _taken_for(target: Target, present: pd.Series) -> list[str]:
+    """What few whole numbers were taken for, and how it is changed."""
+    n_values = present.nunique()
+    if getattr(present.dtype, "kind", "O") == "b" or not FEW_CLASSES <= n_values <= FEW_VALUES:
+        return []
+    if not (present == np.floor(present)).all():
+        return []
+    whole = f"target {show(target.name)} holds {n_values} different whole numbers and is taken for"
+    if target.classes:
+        return [f"{whole} as many classes; problem_type=regression predicts a number"]
+    return [f"{whole} a number; problem_type=classification has a class for each"]
+
+
+def _numbers(series: pd.Series, where: str, asked: AskedProblemType | None) -> NumberText | None:
+    """How the labels are written where they are numbers, or nearly all are."""
+    _, values = factorise(series, where)
+    if not values or not any(isinstance(value, str) for value in values):
+        return None
+    found = recognise(values, asked == "regression").text
+    return found or (NumberText() if asked == "regression" else None)
+
+
+def _numeric(
+    series: pd.Series,
+    numbers: NumberText,
+    asked: AskedProblemType | None,
+    positive_class: str | None,
+    untyped: bool,
+) -> Labels | None:
+    """Labels that are numbers; None where so few of them are classes."""
+    where = f"target {show(str(series.name))}"
+    values, _ = read_numbers(series, numbers, "error", where)
+    typed = pd.Series(values, index=series.index, name=series.name)
+    if asked is None:
+        present = typed.dropna()
+        if len(present) and present.nunique() <= SOME_INTEGERS and (present.nunique() == 2 or not untyped):  # noqa: PLR2004
+            return None
+        target = Target.infer(typed, None, None) if len(present) else None
+        if target is None or target.classes:
+            return None
+    target = replace(Target.infer(typed, "regression", positive_class), numbers=numbers)
+    notes = [*_said_missing(series, numbers, where), *([] if asked else _taken_for(target, typed.dropna()))]
+    return Labels(target, np.isnan(values), notes)
+
+
+def _said_missing(series: pd.Series, numbers: NumberText, where: str) -> list[str]:
+    texts = series.astype("str").str.strip()
+    marks = set(texts.dropna().unique()) & {"?", "-", "--", ".", "None", "none", *numbers.words}
+    rows = np.flatnonzero(texts.isin(marks).to_numpy(dtype=bool))
+    if not len(rows):
+        return []
+    first = ", ".join(str(data_row(series, int(row))) for row in rows[:5])
+    return [
+        f"{where}: {show_list(sorted(marks))} is no number: {len(rows):,} rows (data row {first}"
+        f"{', ...' if len(rows) > 5 else ''}) are left out"  # noqa: PLR2004
+    ]
+
+
+def _classes(
+    series: pd.Series, where: str, asked: AskedProblemType | None, positive_class: str | None, untyped: bool
+) -> Labels:
+    """Labels as they are written; NA is one where other words are."""
+    codes, values = factorise(series, where, is_absent)
+    counts = np.bincount(codes[codes >= 0], minlength=len(values))
+    words = [isinstance(value, str) and value.strip() in MISSING_TEXT for value in values]
+    kept, notes = _kept_words(series, values, counts, words)
+    gone = np.array([*(word and not keep for word, keep in zip(words, kept, strict=True)), True], dtype=bool)
+    missing = gone[codes]
+    if missing.all():
+        raise DataError(f"{where}: all {len(series):,} rows are missing; nothing to learn from")
+    present = series[~missing]
+    if untyped and are_numbers_in_text(
+        [value for value, word in zip(values, words, strict=True) if not word]
+    ):
+        read = pd.to_numeric(present.astype("str").str.strip())
+        target = Target.infer(read, asked, positive_class)
+        notes += [] if asked else _taken_for(target, read)
+        return Labels(target, missing, notes)
+    target = Target.infer(present.astype(object), asked, positive_class, every_text=True)
+    return Labels(target, missing, notes)
+
+
+def _kept_words(
+    series: pd.Series, values: list[Any], counts: np.ndarray, words: list[bool]
+) -> tuple[list[bool], list[str]]:
+    """Which of the words for missing labels are classes, and what is said of them."""
+    others = [count for count, word in zip(counts, words, strict=True) if not word]
+    are_words = any(
+        isinstance(value, str) and not word and not re.match(r"\s*[+-]?\d", value)
+        for value, word in zip(values, words, strict=True)
+    )
+    kept, notes = [], []
+    for value, count, word in zip(values, counts.tolist(), words, strict=True):
+        often = bool(others) and (count >= min(others) or count >= MIN_CLASS_SHARE * len(series))
+        keep = word and are_words and often and value.strip() in MAYBE_CLASS
+        kept.append(keep)
+        if keep:
+            notes.append(
+                f"{show(value)} is a class of {show(str(series.name))} ({count:,} rows), as other words are"
+            )
+        elif word:
+            notes.append(f"{count:,} rows hold {show(value)} as {show(str(series.name))}, read as missing")
+    return kept, notes
