@@ -22,6 +22,7 @@ from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
 from data.missing import complete_rows
+from data.precision import check_target, lost_values
 from data.sources import load_table, table_name
 from data.summary import column_notes, fingerprint, golden_rows, row_notes
 from data.target import Target, missing_labels
@@ -182,6 +183,8 @@ def load_dataset(
         labelled, notes = _drop_unlabelled(frame, config.target)
         target = Target.infer(labelled[config.target], problem_type, config.positive_class)
         y = target.encode(labelled[config.target])
+        if not target.classes:
+            check_target(target.name, y)
         split = choose_split(config, labelled, y, target, seed)
         train_rows, test_rows = withhold(config, split)
         notes += _check_classes_left(target, y[train_rows], split.kind)
@@ -209,6 +212,7 @@ def load_dataset(
     if y_test is not None:
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
+    notes += lost_values(train, encoder.columns).values()
     notes += row_notes(train, [*encoder.column_names, config.target])
     notes += fold_notes + division_notes(config, split, folds, target)
     return TabularDataset(

@@ -11,6 +11,7 @@ What becomes of a cell, in a frame and in a record alike:
     date                                     its days since 1970 and the parts that differ between training rows
     what is no date in a column of dates     DataError
     list, dict, bytes, infinity              DataError
+    number beyond what float32 then holds    DataError
     2, 2.0 and "2" in a numeric category     the same category
 """
 
@@ -33,14 +34,17 @@ if TYPE_CHECKING:
 
     from configs.schema import MissingPolicy
 
-FORMAT = 2
+FORMAT = 3
+# Format 2, of version 0.1.0, knows no scaling: its numbers stay as they are.
+READ = (2, 3)
 
 
 @dataclass(frozen=True)
 class Encoder:
     """Raw values to float32: numbers as they are, categories as codes 0..n-1, everything else as documented.
 
-    One column becomes one feature, a date several: `columns` and `column_names` are raw, `feature_names` and
+    Numbers that float32 would not tell apart are moved and scaled in float64 first, see data/precision.py. One
+    column becomes one feature, a date several: `columns` and `column_names` are raw, `feature_names` and
     `cardinalities` describe the encoded row.
 
     Attributes:
@@ -174,9 +178,9 @@ class Encoder:
 
         Raises: BundleError: the description is damaged or of another format.
         """
-        if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        if not isinstance(content, Mapping) or content.get("format") not in READ:
             raise BundleError(
-                f"encoder: unknown format in {show(content)}; this version reads format {FORMAT}"
+                f"encoder: unknown format in {show(content)}; this version reads formats {READ[0]} to {FORMAT}"
             )
         try:
             columns = [Column.from_json(column) for column in content["columns"]]

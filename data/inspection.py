@@ -12,6 +12,7 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
+from data.encoder import Encoder
 from data.features import MAX_CATEGORIES, FeatureSpec, infer_features
 from data.findings import (
     Finding,
@@ -25,6 +26,7 @@ from data.findings import (
 from data.leaks import find_leaks
 from data.messages import did_you_mean, ignore, name_kind, percent, show, show_list
 from data.order import find_order
+from data.precision import check_target, lost_values
 from data.sources import load_table
 from data.target import Target, missing_labels
 from data.values import factorise, is_numeric_dtype, to_text
@@ -165,6 +167,7 @@ def inspect_table(
         n_unlabelled = len(frame) - len(labelled)
         warnings = [
             *_column_findings(labelled, specs, config),
+            *_lost_findings(labelled, specs),
             *_target_findings(table, n_unlabelled, config),
         ]
         tell(f"Looking for repeated rows and order in {len(labelled):,} rows")
@@ -201,7 +204,10 @@ def _table(
         return Table(frame, kept, None, np.empty(0))
     labels = frame[config.target]
     target = Target.infer(labels, problem_type, config.positive_class)
-    return Table(frame, kept, target, target.encode(labels))
+    y = target.encode(labels)
+    if not target.classes:
+        check_target(target.name, y)
+    return Table(frame, kept, target, y)
 
 
 def _labelled(frame: pd.DataFrame, target: str) -> pd.DataFrame:
@@ -321,6 +327,12 @@ def _column_findings(
     ids = [s for s in kept if s.kind == "numeric" and _looks_like_id(frame[s.name], s.n_distinct)]
     advice = f"if it names the row, leave out with {_ignore(ids)}"
     yield from _list("id_like", "another whole number in nearly every row", ids, advice)
+
+
+def _lost_findings(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> Iterable[Finding]:
+    numbers = [spec for spec in specs if spec.kind in ("numeric", "datetime")]
+    for name, message in lost_values(frame, Encoder.fit(frame, numbers).columns).items():
+        yield Finding("lost_digits", message, (name,))
 
 
 def _ignore(specs: Iterable[FeatureSpec]) -> str:
