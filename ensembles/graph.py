@@ -57,7 +57,7 @@ def build_graph(
 
     Its input `X` are encoded rows, float32 (n, n_features). Its outputs are those of
     ensembles.uncertainty.EnsemblePrediction: mean (n, C), total, aleatoric and epistemic (n,), all float64, and
-    members (M, n, C) float32.
+    members (M, n, C), float32 for classes.
 
     Args:
         members: What it is made of.
@@ -183,7 +183,7 @@ def _value(mix: _Mix, units: TargetScale, noise: float, variances: str | None) -
         return graph.add("Add", scaled, graph.double(units.center))
 
     _outputs(graph, graph.add("Squeeze", in_target_units(mix.mean), graph.ints(2)), *spreads)
-    _members(mix, graph.add("Cast", in_target_units(mix.members), to=FLOAT))
+    _members(mix, in_target_units(mix.members), DOUBLE)
 
 
 def _variance(graph: Graph, exported: Sequence[Exported], weights: np.ndarray) -> str | None:
@@ -246,7 +246,7 @@ def _outputs(graph: Graph, mean: str, *uncertainties: str) -> None:
         graph.output(name, value, ["n"], DOUBLE)
 
 
-def _members(mix: _Mix, values: str) -> None:
+def _members(mix: _Mix, values: str, kind: int = FLOAT) -> None:
     """Each member's answers (n, C, M) as an output (M, n, C)."""
     turned = mix.graph.add("Transpose", values, perm=[2, 0, 1])
-    mix.graph.output("members", turned, [len(mix.weights), "n", "c"], FLOAT)
+    mix.graph.output("members", turned, [len(mix.weights), "n", "c"], kind)

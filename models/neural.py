@@ -213,11 +213,10 @@ class NetworkModel(Model):
         if not self.has_draws:
             return self._prediction(draws)
         noise = outputs[:, :, 1].double().clamp(-12, 12).exp().mean(0) * spread**2
-        return self._prediction(draws, noise.float().numpy())
+        return self._prediction(draws, noise.numpy())
 
     def _prediction(self, draws: Tensor, noise: np.ndarray | None = None) -> Prediction:
-        mean = draws.mean(0).float().numpy()
-        return Prediction(mean, draws.float().numpy() if self.has_draws else None, noise)
+        return Prediction(draws.mean(0).numpy(), draws.numpy() if self.has_draws else None, noise)
 
     def save(self, folder: Path) -> None:
         """Write weights.npz and meta.json."""
