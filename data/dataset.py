@@ -17,7 +17,15 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType, SplitKind
 from configs.sources import mask_secrets
-from data.division import assign, check_division, choose_split, division_notes, set_aside, withhold
+from data.division import (
+    assign,
+    check_division,
+    choose_split,
+    division_notes,
+    set_aside,
+    share_notes,
+    withhold,
+)
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
@@ -187,6 +195,8 @@ def load_dataset(
             check_target(target.name, y)
         split = choose_split(config, labelled, y, target, seed)
         train_rows, test_rows = withhold(config, split)
+        if config.test_size and split.keys is not None:
+            notes += share_notes("data.test_size", config.test_size, len(test_rows), len(y))
         notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
         if config.missing == "drop":

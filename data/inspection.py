@@ -12,6 +12,7 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
+from data.division import DEFAULT_FOLDS, few_folds
 from data.encoder import Encoder
 from data.features import MAX_CATEGORIES, FeatureSpec, infer_features
 from data.findings import (
@@ -34,7 +35,6 @@ from errors import DataError
 
 N_FREQUENT = 5
 N_LISTED = 12
-N_FOLDS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MANY_MISSING = 0.5
 # Many categories: more than SOME, each in fewer than FEW_ROWS rows on average, or more than are kept.
@@ -360,9 +360,18 @@ def _looks_like_id(series: pd.Series, n_distinct: int) -> bool:
 
 
 def _target_findings(table: Table, n_missing: int, config: DataConfig) -> Iterable[Finding]:
-    target, y, n_folds = table.target, table.y, config.n_folds or N_FOLDS
+    target, y = table.target, table.y
     if target is None:
         return
+    asked, kind, most = config.n_folds or DEFAULT_FOLDS, "random", len(y)
+    for name in ("group", "time"):
+        column = getattr(config, name)
+        if column in table.frame.columns:
+            kind, most = name, table.frame[column].nunique() - (name == "time")
+    n_folds = max(1, min(asked, most))
+    if config.val_size is None:
+        for note in few_folds(kind, asked, most):
+            yield Finding("few_folds", note)
     if n_missing:
         yield Finding(
             "missing_labels",

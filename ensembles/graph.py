@@ -18,6 +18,7 @@ from models.boosting import TargetScale
 from models.exported import Exported
 from models.forest import add_forest
 from models.graph import DOUBLE, FLOAT, Graph
+from models.unseen import Unseen
 
 TINY = 1e-30  # as in ensembles.uncertainty
 EPS = 1e-12  # as in ensembles.calibration
@@ -70,6 +71,7 @@ def build_graph(
     graph = Graph(len(task.cardinalities))
     exported = [type(m.models[0]).export(m.parts, graph, units) for m in members]
     answers, owner = _answers(graph, exported, task)
+    answers = _with_unseen(graph, answers, _unseen(members, exported), task)
     share = np.zeros((len(owner), len(members)))
     share[np.arange(len(owner)), owner] = 1 / np.bincount(owner)[owner]
     weights = np.array([m.weight for m in members]) / sum(m.weight for m in members)
@@ -120,6 +122,26 @@ def _answers(graph: Graph, exported: Sequence[Exported], task: Task) -> tuple[st
             names.append(part.answers)
             owner += [index] * part.n_answers
     return graph.add("Concat", *names, axis=2) if len(names) > 1 else names[0], np.array(owner)
+
+
+def _unseen(members: Sequence[ExportMember], exported: Sequence[Exported]) -> list[Unseen]:
+    """What each answer keeps back, in the order of _answers: a member's answers are of one model after another."""
+    of_trees, of_others = [], []
+    for member, part in zip(members, exported, strict=True):
+        each = [model.meta.unseen for model in member.models]
+        of_trees += each[: len(part.trees)]
+        if part.answers is not None:
+            of_others += [one for one in each for _ in range(part.n_answers // len(each))]
+    return of_trees + of_others
+
+
+def _with_unseen(graph: Graph, answers: str, unseen: Sequence[Unseen], task: Task) -> str:
+    """Answers (n, C, A) with the part of classes that their models were never shown, see models.unseen."""
+    if not any(one.codes for one in unseen):
+        return answers
+    kept = np.array([1 - one.share for one in unseen])
+    floor = np.column_stack([one.floor(task.n_outputs) for one in unseen])
+    return graph.add("Add", graph.add("Mul", answers, kept), floor)
 
 
 def _from_trees(graph: Graph, raw: str, task: Task) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.base import FitContext, Task
 from models.boosting import TargetScale
+from models.unseen import Unseen
 
 # Below this many rows x outputs a tree is too small to share: threads that wait for each other at every split
 # cost more than they bring, and ten times more when another process holds one of the cores.
@@ -55,5 +56,7 @@ def predict_untuned_lightgbm(
         return None
     out = np.asarray(model.predict(np.asarray(X_test), num_threads=n_threads))
     if task.problem_type == "binary":
-        return np.column_stack([1 - out, out])
+        out = np.column_stack([1 - out, out])
+    if not task.is_regression:
+        return Unseen.of(y, task).apply(out)
     return scale.undo(out.reshape(len(X_test), -1))
