@@ -28,6 +28,8 @@ LEAST, MOST = 2.0**-100, 2.0**100
 MANY_LOST = 0.05
 # So many rows tell how a column's numbers lie.
 SAMPLE_ROWS = 200_000
+# Whole numbers that float64 holds.
+EXACT = 2**53
 # A target whose spread is less than this has squares that are zero.
 LEAST_SPREAD = 1e-150
 
@@ -143,6 +145,17 @@ def lost_share(numbers: np.ndarray, scaling: Scaling) -> float:
     return sum(_merged(distinct, scaling)) / max(1, len(distinct))
 
 
+def _share_of_ints(series: pd.Series) -> float:
+    """Share of different whole numbers that are one to float64 already, as ids of 17 digits may be."""
+    if getattr(series.dtype, "kind", "O") not in "iu":
+        return 0.0
+    values = series.dropna().to_numpy()
+    if not len(values) or max(-int(values.min()), int(values.max())) <= EXACT:
+        return 0.0
+    values = np.unique(values)
+    return 1 - len(np.unique(values.astype(np.float64))) / max(1, len(values))
+
+
 def lost_values(frame: pd.DataFrame, columns: Iterable[Column]) -> dict[str, str]:
     """Columns of which models cannot tell many values apart, and what to say of each.
 
@@ -157,7 +170,10 @@ def lost_values(frame: pd.DataFrame, columns: Iterable[Column]) -> dict[str, str
             continue
         numbers = column.raw(rows[column.name])
         numbers = numbers if numbers.ndim == 1 else numbers[:, 0]
-        share = lost_share(numbers, column.scaling[0] if column.scaling else PLAIN)
+        share = max(
+            lost_share(numbers, column.scaling[0] if column.scaling else PLAIN),
+            _share_of_ints(rows[column.name]),
+        )
         if share > MANY_LOST:
             found[column.name] = (
                 f"{percent(share)} of the different values of {show(column.name)} are too close to others for models, "

@@ -78,6 +78,11 @@ def test_a_record_is_encoded_as_a_frame_is_to_the_bit(name, missing):
     assert np.isnan(rows[-1]).all() == (missing == "native")
 
 
+def test_whole_numbers_that_float64_merges_are_told():
+    frame, encoder = fitted(123_456_789_012_345_678 + np.arange(N) % 50)
+    assert "are too close" in lost_values(frame, encoder.columns)["a"]
+
+
 def test_what_float32_holds_stays_as_it_is():
     for values in (whole(0), whole(16_000_000), np.random.default_rng(0).normal(size=N), np.full(N, np.nan)):
         assert fit_scaling(np.asarray(values, dtype=np.float64)) == PLAIN
