@@ -63,7 +63,8 @@ class DataConfig(Section):
             column is given, else stratified for classes and random for numbers.
         group: Column whose equal values stay together, in one fold or withheld; it is no feature unless in kinds.
         time: Column of numbers, dates or ISO texts; test rows are the latest, and each fold trains on earlier ones.
-        n_folds: Cross-validation folds, 5 by default; every family is scored on the same ones.
+        n_folds: Cross-validation folds, 5 by default, or as many as the groups, times or rows allow where these are
+            fewer; every family is scored on the same ones.
         val_size: Share of the training rows in (0, 1) that validates every trial, instead of folds.
         holdout_rows: With more training rows, and neither n_folds nor val_size given, a fifth of them, at most
             50,000, validates instead of folds; null or 0: never.

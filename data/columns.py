@@ -27,7 +27,9 @@ from data.datetext import DateText
 from data.features import MAX_CATEGORIES, FeatureSpec
 from data.messages import show
 from data.numbertext import NumberText, fits
+from data.precision import PLAIN, Scaling, fit_scaling
 from data.values import (
+    LARGEST,
     Converter,
     convert,
     data_row,
@@ -39,6 +41,7 @@ from data.values import (
     is_numeric_dtype,
     to_boolean,
     to_number,
+    to_single,
     to_text,
 )
 from errors import DataError
@@ -67,7 +70,8 @@ class Column:
         numbers: How numbers are written where they are texts; None: as Python writes them.
         dates: How dates are written that are texts or numbers; None: as ISO 8601 writes them.
         parts: What a date becomes, of data.dates.PARTS.
-        fill: What a missing value is encoded as, one number per feature; empty for NaN.
+        fill: What a missing value is read as, one number per feature; empty for NaN.
+        scaling: What a number becomes before it is rounded to 32 bits, one per feature; empty: it stays as it is.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Column:
     dates: DateText | None = None
     parts: tuple[str, ...] = ()
     fill: tuple[float, ...] = ()
+    scaling: tuple[Scaling, ...] = ()
 
     @property
     def cardinality(self) -> int:
@@ -98,9 +103,15 @@ class Column:
             direct = {_number_of(text): code for text, code in codes.items()} if numbers else codes
             return partial(_to_code, direct, codes, self.labels, fill)
         if self.kind == "datetime":
+            missing = self.fill or (math.nan,) * len(self.parts)
+            scaled = tuple((each.center, each.scale) for each in self.scaling)
             read = date_parts if self.dates is None else partial(_parts_as_written, self.dates)
-            return partial(_to_parts, read, self._places(), self.fill or (math.nan,) * len(self.parts))
-        return partial(_or_fill, self._to_number(), fill) if self.fill else self._to_number()
+            return partial(_to_parts, read, self._places(), missing, scaled)
+        read = self._to_number()
+        if self.fill or self.scaling or read not in (to_number, to_boolean):
+            scaling = self.scaling[0] if self.scaling else PLAIN
+            return partial(_to_scaled, read, fill, scaling.center, scaling.scale)
+        return to_single if read is to_number else read
 
     def _to_number(self) -> Converter:
         if self.kind == "boolean":
@@ -116,16 +127,41 @@ class Column:
         Shape: (n_samples,) -> float64 (n_samples,), for dates (n_samples, n_parts).
         Raises: DataError: a value cannot be encoded and `unreadable` is error; names column, row and value.
         """
-        where = f"column {show(self.name)}"
         if self.kind == "categorical":
+            where = f"column {show(self.name)}"
             return convert(series, self.reader(), where, self.fill[0] if self.fill else math.nan)
+        out = self.raw(series, unreadable)
+        if self.fill:
+            out = np.where(np.isnan(out), self.fill, out)
+        if self.scaling:
+            center, scale = np.array([(each.center, each.scale) for each in self.scaling]).T
+            with np.errstate(over="ignore", under="ignore"):
+                out = (out - center) / scale
+        return self._within(out, series)
+
+    def raw(self, series: pd.Series, unreadable: Unreadable = "error") -> np.ndarray:
+        """The numbers of every row as they are, NaN where missing; not for categories.
+
+        Shape, Raises: see encode.
+        """
+        where = f"column {show(self.name)}"
         if self.kind == "datetime":
-            out = self._all_parts(series, where, unreadable)[:, self._places()]
-        elif self.kind == "numeric" and self.numbers is not None:
-            out = read_numbers(series, self.numbers, unreadable)[0]
-        else:
-            out = convert(series, self._to_number(), where, unreadable=unreadable)
-        return np.where(np.isnan(out), self.fill, out) if self.fill else out
+            return self._all_parts(series, where, unreadable)[:, self._places()]
+        if self.kind == "numeric" and self.numbers is not None:
+            return read_numbers(series, self.numbers, unreadable)[0]
+        return convert(series, self._to_number(), where, unreadable=unreadable)
+
+    def _within(self, encoded: np.ndarray, series: pd.Series) -> np.ndarray:
+        """Raises: DataError: a number is more than float32 holds; names its row and the value."""
+        outside = np.abs(encoded) > LARGEST
+        if outside.any():
+            first = int(np.argmax(outside))
+            value, scaling = series.tolist()[first], self.scaling[0] if self.scaling else PLAIN
+            raise DataError(
+                f"column {show(self.name)}, data row {data_row(series, first)}: {show(value)} {_outside(scaling)}; "
+                f"so are {np.count_nonzero(outside):,} values"
+            )
+        return encoded
 
     def _all_parts(self, series: pd.Series, where: str, unreadable: Unreadable) -> np.ndarray:
         if self.dates is None or is_date_dtype(series):
@@ -139,8 +175,8 @@ class Column:
         """
         if self.kind == "categorical":
             return factorise(series, f"column {show(self.name)}")[0] < 0
-        encoded = replace(self, fill=()).encode(series)
-        return np.isnan(encoded if encoded.ndim == 1 else encoded[:, 0])
+        numbers = self.raw(series)
+        return np.isnan(numbers if numbers.ndim == 1 else numbers[:, 0])
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Column:
@@ -151,7 +187,9 @@ class Column:
         lists = {key: tuple(content[key]) for key in ("categories", "parts", "fill")}
         numbers = NumberText.from_json(content["numbers"])
         dates = DateText.from_json(content.get("dates"))
-        return cls(**{**content, **lists, "numbers": numbers, "dates": dates})
+        scaling = tuple(Scaling(**each) for each in content.get("scaling", ()))  # 0.1.0 had none
+        formats = {"numbers": numbers, "dates": dates, "scaling": scaling}
+        return cls(**{**content, **lists, **formats})
 
 
 def _parts_as_written(dates: DateText, value: Any) -> tuple[float, ...]:
@@ -163,15 +201,34 @@ def _parts_as_written(dates: DateText, value: Any) -> tuple[float, ...]:
 
 
 def _to_parts(
-    read: Converter, places: tuple[int, ...], fill: tuple[float, ...], value: Any
+    read: Converter,
+    places: tuple[int, ...],
+    fill: tuple[float, ...],
+    scaled: tuple[tuple[float, float], ...],
+    value: Any,
 ) -> tuple[float, ...]:
     parts = read(value)
-    return fill if parts is NO_DATE else tuple([parts[place] for place in places])
+    numbers = fill if parts is NO_DATE else tuple([parts[place] for place in places])
+    if not scaled:
+        return numbers
+    return tuple([(n - center) / scale for n, (center, scale) in zip(numbers, scaled, strict=True)])
 
 
-def _or_fill(converter: Converter, fill: float, value: Any) -> float:
+def _to_scaled(converter: Converter, fill: float, center: float, scale: float, value: Any) -> float:
     number = converter(value)
-    return fill if math.isnan(number) else number
+    if math.isnan(number):
+        number = fill
+    scaled = (number - center) / scale
+    if abs(scaled) > LARGEST:
+        raise ValueError(_outside(Scaling(center, scale)))
+    return scaled
+
+
+def _outside(scaling: Scaling) -> str:
+    if scaling.is_plain:
+        return f"is too large; numbers lie within +-{LARGEST:.3g}"
+    low, high = (scaling.center + end * scaling.scale for end in (-LARGEST, LARGEST))
+    return f"is too far from what this column held in training; numbers lie within {low:.3g} and {high:.3g}"
 
 
 def _to_code(
@@ -222,9 +279,17 @@ def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "n
         column = Column(spec.name, "datetime", dates=spec.dates, parts=parts)
     else:
         column = Column(spec.name, spec.kind, numbers=spec.numbers)
-    if missing in ("native", "drop"):
-        return column
-    return replace(column, fill=_fill(column, series, missing))
+    if missing not in ("native", "drop"):
+        column = replace(column, fill=_fill(column, series, missing))
+    return replace(column, scaling=_scaling(column, series))
+
+
+def _scaling(column: Column, series: pd.Series) -> tuple[Scaling, ...]:
+    if column.kind not in ("numeric", "datetime"):
+        return ()
+    numbers = column.raw(series)
+    found = tuple(fit_scaling(part) for part in (numbers.T if numbers.ndim > 1 else [numbers]))
+    return () if all(scaling.is_plain for scaling in found) else found
 
 
 def _fit_categories(series: pd.Series, name: str) -> Column:
@@ -264,13 +329,17 @@ def _fill(column: Column, series: pd.Series, missing: MissingPolicy) -> tuple[fl
         days = column._all_parts(series, f"column {show(column.name)}", "error")[:, 0]
         moment = parts_of_days(_middle(days, missing), missing == "mode" or "hour" in column.parts)
         return tuple(moment[place] for place in column._places())
-    return (_middle(column.encode(series), missing if column.kind == "numeric" else "mode"),)
+    values = column.encode(series) if column.kind == "categorical" else column.raw(series)
+    return (_middle(values, missing if column.kind == "numeric" else "mode"),)
 
 
 def _middle(values: np.ndarray, missing: MissingPolicy) -> float:
     present = values[~np.isnan(values)]
     if missing == "mean":
-        return math.fsum(present) / len(present)  # the same whatever the order of the rows
+        try:
+            return math.fsum(present) / len(present)  # the same whatever the order of the rows
+        except OverflowError:
+            return math.fsum(present / len(present))
     if missing == "median":
         return float(np.median(present))
     different, counts = np.unique(present, return_counts=True)

@@ -17,11 +17,20 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType, SplitKind
 from configs.sources import mask_secrets
-from data.division import assign, check_division, choose_split, division_notes, set_aside, withhold
+from data.division import (
+    assign,
+    check_division,
+    choose_split,
+    division_notes,
+    set_aside,
+    share_notes,
+    withhold,
+)
 from data.encoder import Encoder
 from data.features import FeatureSpec, infer_features
 from data.messages import did_you_mean, show_list
 from data.missing import complete_rows
+from data.precision import check_target, lost_values
 from data.settle import SettledTable, settle_table
 from data.sources import load_table, table_name
 from data.summary import column_notes, fingerprint, golden_rows, row_notes
@@ -189,8 +198,12 @@ def load_dataset(
         labelled = settled.frame
         notes += _unlabelled(len(frame) - len(labelled), len(frame), target.name)
         y = target.encode(labelled[config.target])
+        if not target.classes:
+            check_target(target.name, y)
         split = choose_split(config, labelled, y, target, seed)
         train_rows, test_rows = withhold(config, split)
+        if config.test_size and split.keys is not None:
+            notes += share_notes("data.test_size", config.test_size, len(test_rows), len(y))
         notes += _check_classes_left(target, y[train_rows], split.kind)
         train = labelled.iloc[train_rows]
         if config.missing == "drop":
@@ -217,6 +230,7 @@ def load_dataset(
     if y_test is not None:
         notes.append(f"{len(y_test):,} rows are withheld for the test")
     notes += column_notes(specs, config.ignore)
+    notes += lost_values(train, encoder.columns).values()
     notes += row_notes(train, [*encoder.column_names, config.target])
     notes += fold_notes + division_notes(config, split, folds, target)
     return TabularDataset(

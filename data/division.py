@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from configs.schema import DataConfig
+from configs.schema import DataConfig, SplitKind
 from configs.sources import mask_secrets
 from data.dates import date_parts
 from data.features import FeatureSpec
 from data.folds import training_rows
 from data.messages import did_you_mean, show, show_list
-from data.splits import Split, assign_folds, assign_holdout, hold_out
+from data.splits import Split, assign_folds, assign_holdout, hold_out, most_folds
 from data.summary import class_notes
 from data.target import Target
 from data.values import convert, data_row, factorise, is_missing, is_number, to_number
@@ -30,6 +30,9 @@ MONTH = re.compile(r"[12]\d{3}-\d\d")
 # accuracy of .9 is .0013.
 HOLDOUT_SHARE = 0.2
 MAX_HOLDOUT_ROWS = 50_000
+# A part of whole groups or moments that is larger or smaller than asked by this share of it is told of.
+FAR_FROM_ASKED = 0.5
+UNITS = {"group": "groups", "time": "different times"}
 
 
 def check_division(config: DataConfig) -> None:
@@ -95,9 +98,14 @@ def assign(config: DataConfig, split: Split) -> tuple[np.ndarray, list[str]]:
     """
     n_rows = len(split.codes)
     if config.val_size is not None:
-        return assign_holdout(split, config.val_size, "data.val_size"), []
+        folds = assign_holdout(split, config.val_size, "data.val_size")
+        if split.keys is None:
+            return folds, []
+        return folds, share_notes("data.val_size", config.val_size, np.count_nonzero(folds == 0), n_rows)
     if config.n_folds is not None or not config.holdout_rows or n_rows <= config.holdout_rows:
-        return assign_folds(split, config.n_folds or DEFAULT_FOLDS), []
+        asked, most = config.n_folds or DEFAULT_FOLDS, most_folds(split)
+        _check_some(config, split, most)
+        return assign_folds(split, min(asked, most)), few_folds(split.kind, asked, most)
     share = min(HOLDOUT_SHARE, MAX_HOLDOUT_ROWS / n_rows)
     folds = assign_holdout(split, share, "data.holdout_rows")
     note = (
@@ -105,6 +113,49 @@ def assign(config: DataConfig, split: Split) -> tuple[np.ndarray, list[str]]:
         f"validate every trial, instead of {DEFAULT_FOLDS} folds (data.n_folds={DEFAULT_FOLDS} has folds again)"
     )
     return folds, [note]
+
+
+def _check_some(config: DataConfig, split: Split, most: int) -> None:
+    if most >= (1 if split.kind == "time" else 2):
+        return
+    n_rows = len(split.codes)
+    if split.kind not in UNITS:
+        raise DataError(
+            f"{n_rows} training rows cannot be divided: one trains and one validates, so two are needed"
+        )
+    unit = UNITS[split.kind].removesuffix("s")
+    column = getattr(config, split.kind)
+    held = f"; data.test_size={config.test_size:g} withholds the others" if config.test_size else ""
+    raise DataError(
+        f"data.{split.kind}: all {n_rows:,} training rows have one {unit} in {column!r}{held}, and two are needed: one "
+        f"trains, one validates; leave data.{split.kind} out, or add rows of others"
+    )
+
+
+def few_folds(kind: SplitKind, asked: int, most: int) -> list[str]:
+    """That there are fewer folds than were asked for, and why; nothing where there are enough.
+
+    Args:
+        kind: How the rows are divided.
+        asked: Folds asked for, or the default.
+        most: See most_folds.
+    """
+    if most >= asked:
+        return []
+    n_units = most + (kind == "time")
+    why = {
+        "group": f"there are {n_units} groups, and each is validated whole",
+        "time": f"there are {n_units} different times, and the first only trains",
+    }.get(kind, f"there are {n_units} rows to train on")
+    return [f"data.n_folds: {most} {'fold' if most == 1 else 'folds'} instead of {asked}, as {why}"]
+
+
+def share_notes(key: str, asked: float, n_held: int, n_rows: int) -> list[str]:
+    """That whole groups or moments make a part much larger or smaller than was asked for."""
+    share = n_held / n_rows
+    if abs(share - asked) <= max(FAR_FROM_ASKED * asked, 1 / n_rows):
+        return []
+    return [f"{key}={asked:g} holds {share:.0%} of the rows, as groups and rows of one time stay together"]
 
 
 def division_notes(config: DataConfig, split: Split, folds: np.ndarray, target: Target) -> list[str]:

@@ -11,6 +11,7 @@ What becomes of a cell, in a frame and in a record alike:
     date                                     its days since 1970 and the parts that differ between training rows
     what is no date in a column of dates     DataError
     list, dict, bytes, infinity              DataError
+    number beyond what float32 then holds    DataError
     2, 2.0 and "2" in a numeric category     the same category
 """
 
@@ -44,7 +45,8 @@ FORMATS = (2, FORMAT)
 class Encoder:
     """Raw values to float32: numbers as they are, categories as codes 0..n-1, everything else as documented.
 
-    One column becomes one feature, a date several: `columns` and `column_names` are raw, `feature_names` and
+    Numbers that float32 would not tell apart are moved and scaled in float64 first, see data/precision.py. One
+    column becomes one feature, a date several: `columns` and `column_names` are raw, `feature_names` and
     `cardinalities` describe the encoded row.
 
     Attributes:

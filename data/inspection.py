@@ -13,6 +13,8 @@ import pandas as pd
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
 from data.dataset import read_table, settle
+from data.division import DEFAULT_FOLDS, few_folds
+from data.encoder import Encoder
 from data.features import MAX_CATEGORIES, FeatureSpec, infer_features
 from data.findings import (
     Finding,
@@ -26,6 +28,7 @@ from data.findings import (
 from data.leaks import find_leaks
 from data.messages import ignore, name_kind, percent, show
 from data.order import find_order
+from data.precision import check_target, lost_values
 from data.settle import SettledTable, apply_formats
 from data.sources import load_table
 from data.target import Target
@@ -34,7 +37,6 @@ from errors import DataError
 
 N_FREQUENT = 5
 N_LISTED = 12
-N_FOLDS = 5
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MANY_MISSING = 0.5
 # Many categories: more than SOME, each in fewer than FEW_ROWS rows on average, or more than are kept.
@@ -166,11 +168,14 @@ def inspect_table(
         specs = infer_features(labelled, config.target, config.ignore, config.kinds, settled.formats)
         kept = tuple(spec for spec in specs if spec.kind != "ignore")
         y = np.empty(0) if target is None else target.encode(labelled[config.target])
+        if target is not None and not target.classes:
+            check_target(target.name, y)
         table = Table(labelled, kept, target, y)
         n_unlabelled = len(frame) - len(labelled)
         warnings = [
             *(Finding("reading", note) for note in notes),
             *_column_findings(labelled, specs, config),
+            *_lost_findings(labelled, specs),
             *_target_findings(table, n_unlabelled, config),
         ]
         tell(f"Looking for repeated rows and order in {len(labelled):,} rows")
@@ -308,6 +313,12 @@ def _column_findings(
     yield from _list("id_like", "another whole number in nearly every row", ids, advice)
 
 
+def _lost_findings(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> Iterable[Finding]:
+    numbers = [spec for spec in specs if spec.kind in ("numeric", "datetime")]
+    for name, message in lost_values(frame, Encoder.fit(frame, numbers).columns).items():
+        yield Finding("lost_digits", message, (name,))
+
+
 def _ignore(specs: Iterable[FeatureSpec]) -> str:
     return ignore([spec.name for spec in specs])
 
@@ -333,9 +344,18 @@ def _looks_like_id(series: pd.Series, n_distinct: int) -> bool:
 
 
 def _target_findings(table: Table, n_missing: int, config: DataConfig) -> Iterable[Finding]:
-    target, y, n_folds = table.target, table.y, config.n_folds or N_FOLDS
+    target, y = table.target, table.y
     if target is None:
         return
+    asked, kind, most = config.n_folds or DEFAULT_FOLDS, "random", len(y)
+    for name in ("group", "time"):
+        column = getattr(config, name)
+        if column in table.frame.columns:
+            kind, most = name, table.frame[column].nunique() - (name == "time")
+    n_folds = max(1, min(asked, most))
+    if config.val_size is None:
+        for note in few_folds(kind, asked, most):
+            yield Finding("few_folds", note)
     if n_missing:
         yield Finding(
             "missing_labels",

@@ -11,6 +11,8 @@ from typing import Any
 
 MAX_SHOWN = 60
 MAX_ERROR = 200
+# Beyond these people would count noughts.
+SMALL_SCORE, LARGE_SCORE = 1e-4, 1e9
 
 
 def show(value: Any) -> str:
@@ -42,8 +44,10 @@ def show_number(value: float) -> str:
 
 
 def show_score(value: float) -> str:
-    """A score with as many digits as tell scores apart."""
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.5f}"  # noqa: PLR2004
+    """A score with four significant digits or more, whatever the unit: 0.9123, 47,234.5, 3.204e-10."""
+    if abs(value) >= LARGE_SCORE or 0 < abs(value) < SMALL_SCORE:
+        return f"{value:.3e}"
+    return f"{value:,.1f}" if abs(value) >= 999.95 else f"{value:#.4g}"  # noqa: PLR2004 - what rounds to 1,000
 
 
 def show_duration(seconds: float) -> str:

@@ -69,6 +69,13 @@ def assign_folds(split: Split, n_folds: int) -> np.ndarray:
     return folds
 
 
+def most_folds(split: Split) -> int:
+    """How many folds the rows allow: one for every row or group, in time one for every moment but the first."""
+    if split.keys is None:
+        return len(split.codes)
+    return len(np.unique(split.keys)) - (split.kind == "time")
+
+
 def assign_holdout(split: Split, share: float, key: str) -> np.ndarray:
     """One fold of a share of the rows; the others are never validated.
 

@@ -35,7 +35,9 @@ BOOLEAN_TEXT = {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0, "1.0": 1.
 NO_NUMBERS = (bool, np.bool_, np.timedelta64)
 # Python does not write longer ints as text (sys.get_int_max_str_digits).
 MAX_BITS = 14_000
+# What models reckon with, and what a table can hold.
 LARGEST = float(np.finfo(np.float32).max)
+HUGEST = float(np.finfo(np.float64).max)
 
 Converter = Callable[[Any], Any]
 
@@ -79,7 +81,18 @@ def check_scalar(value: Any) -> None:
 def to_number(value: Any) -> float:
     """A number, or a text that reads as one; NaN where missing.
 
-    Raises: ValueError: anything else, infinity, or more than float32 holds; the text is a reason.
+    Raises: ValueError: anything else, or infinity; the text is a reason.
+    """
+    number = value if isinstance(value, float) else _as_float(value)
+    if abs(number) > HUGEST:
+        raise ValueError(f"is infinite or too large; numbers lie within +-{HUGEST:.3g}")
+    return number
+
+
+def to_single(value: Any) -> float:
+    """As to_number, and no larger than float32 holds.
+
+    Raises: ValueError: see to_number, and larger numbers; the text is a reason.
     """
     number = value if isinstance(value, float) else _as_float(value)
     if abs(number) > LARGEST:
@@ -270,11 +283,11 @@ def convert(
 
 def _finite(series: pd.Series, where: str) -> np.ndarray:
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.abs(values) > LARGEST
+    bad = np.isinf(values)
     if bad.any():
         first = int(np.argmax(bad))
         raise DataError(
             f"{where}: {bad.sum():,} infinite or too large values, the first in data row "
-            f"{data_row(series, first)}: {values[first]}; numbers lie within +-{LARGEST:.3g}"
+            f"{data_row(series, first)}: {values[first]}; numbers lie within +-{HUGEST:.3g}"
         )
     return values

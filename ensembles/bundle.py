@@ -138,14 +138,25 @@ def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
     found = bundle.predict(golden["records"])
     for what, values in (("mean", found.mean), ("total", found.total)):
         expected = np.asarray(golden[what])
-        scale = max(float(np.abs(expected).max()), 1e-6)
-        worst = float(np.abs(values - expected).max()) / scale
+        worst = float(np.abs(values - expected).max()) / _golden_scale(bundle.target, golden, what)
         if not worst <= GOLDEN_RTOL:
             raise BundleError(
                 f"{path}: golden rows answer differently here: {what} off by {worst:.2e} of its scale, "
                 f"allowed {GOLDEN_RTOL:g}; library versions then: {manifest['versions']}"
             )
     return bundle
+
+
+def _golden_scale(target: Target, golden: Mapping[str, Any], what: str) -> float:
+    """What differences of golden rows are divided by.
+
+    Values that are far from zero, or tiny, are compared by how far they are from each other and how unsure they are.
+    """
+    mean, total = np.asarray(golden["mean"]), np.asarray(golden["total"])
+    if target.problem_type != "regression":
+        return max(float(np.abs(mean if what == "mean" else total).max()), 1e-6)
+    digits = float(np.spacing(np.abs(mean).max())) / GOLDEN_RTOL
+    return max(float(np.ptp(mean)), float(total.max()), 16 * digits)
 
 
 def check_files(path: Path, manifest: Mapping[str, Any]) -> None:

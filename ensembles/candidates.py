@@ -15,7 +15,7 @@ KEPT_BYTES = 256 * 2**20
 class Candidates(Sequence[np.ndarray]):
     """The out-of-fold predictions of trials as a sequence that keeps only the last ones read in memory.
 
-    Shape: each float32 (n_validated, n_outputs).
+    Shape: each (n_validated, n_outputs), see StoredTrial.oof.
 
     Args:
         trials: Trials that have finished every fold.

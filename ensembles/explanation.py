@@ -29,7 +29,7 @@ class Explanation:
         columns: Raw column names.
         base: (n_outputs,), mean prediction of the background rows: what would be said of no row in particular.
         contributions: (n_samples, n_columns, n_outputs); over the columns they sum to prediction - base, up to
-            the rounding of float32 (1e-5 of the largest prediction).
+            the rounding of float32 (1e-5 of the largest probability, or of the target's spread).
         errors: Their standard errors, as not every order of the columns is tried; same shape.
     """
 

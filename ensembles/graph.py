@@ -18,6 +18,7 @@ from models.boosting import TargetScale
 from models.exported import Exported
 from models.forest import add_forest
 from models.graph import DOUBLE, FLOAT, Graph
+from models.unseen import Unseen
 
 TINY = 1e-30  # as in ensembles.uncertainty
 EPS = 1e-12  # as in ensembles.calibration
@@ -57,7 +58,7 @@ def build_graph(
 
     Its input `X` are encoded rows, float32 (n, n_features). Its outputs are those of
     ensembles.uncertainty.EnsemblePrediction: mean (n, C), total, aleatoric and epistemic (n,), all float64, and
-    members (M, n, C) float32.
+    members (M, n, C), float32 for classes.
 
     Args:
         members: What it is made of.
@@ -70,6 +71,7 @@ def build_graph(
     graph = Graph(len(task.cardinalities))
     exported = [type(m.models[0]).export(m.parts, graph, units) for m in members]
     answers, owner = _answers(graph, exported, task)
+    answers = _with_unseen(graph, answers, _unseen(members, exported), task)
     share = np.zeros((len(owner), len(members)))
     share[np.arange(len(owner)), owner] = 1 / np.bincount(owner)[owner]
     weights = np.array([m.weight for m in members]) / sum(m.weight for m in members)
@@ -120,6 +122,26 @@ def _answers(graph: Graph, exported: Sequence[Exported], task: Task) -> tuple[st
             names.append(part.answers)
             owner += [index] * part.n_answers
     return graph.add("Concat", *names, axis=2) if len(names) > 1 else names[0], np.array(owner)
+
+
+def _unseen(members: Sequence[ExportMember], exported: Sequence[Exported]) -> list[Unseen]:
+    """What each answer keeps back, in the order of _answers: a member's answers are of one model after another."""
+    of_trees, of_others = [], []
+    for member, part in zip(members, exported, strict=True):
+        each = [model.meta.unseen for model in member.models]
+        of_trees += each[: len(part.trees)]
+        if part.answers is not None:
+            of_others += [one for one in each for _ in range(part.n_answers // len(each))]
+    return of_trees + of_others
+
+
+def _with_unseen(graph: Graph, answers: str, unseen: Sequence[Unseen], task: Task) -> str:
+    """Answers (n, C, A) with the part of classes that their models were never shown, see models.unseen."""
+    if not any(one.codes for one in unseen):
+        return answers
+    kept = np.array([1 - one.share for one in unseen])
+    floor = np.column_stack([one.floor(task.n_outputs) for one in unseen])
+    return graph.add("Add", graph.add("Mul", answers, kept), floor)
 
 
 def _from_trees(graph: Graph, raw: str, task: Task) -> str:
@@ -183,7 +205,7 @@ def _value(mix: _Mix, units: TargetScale, noise: float, variances: str | None) -
         return graph.add("Add", scaled, graph.double(units.center))
 
     _outputs(graph, graph.add("Squeeze", in_target_units(mix.mean), graph.ints(2)), *spreads)
-    _members(mix, graph.add("Cast", in_target_units(mix.members), to=FLOAT))
+    _members(mix, in_target_units(mix.members), DOUBLE)
 
 
 def _variance(graph: Graph, exported: Sequence[Exported], weights: np.ndarray) -> str | None:
@@ -246,7 +268,7 @@ def _outputs(graph: Graph, mean: str, *uncertainties: str) -> None:
         graph.output(name, value, ["n"], DOUBLE)
 
 
-def _members(mix: _Mix, values: str) -> None:
+def _members(mix: _Mix, values: str, kind: int = FLOAT) -> None:
     """Each member's answers (n, C, M) as an output (M, n, C)."""
     turned = mix.graph.add("Transpose", values, perm=[2, 0, 1])
-    mix.graph.output("members", turned, [len(mix.weights), "n", "c"], FLOAT)
+    mix.graph.output("members", turned, [len(mix.weights), "n", "c"], kind)

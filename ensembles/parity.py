@@ -19,8 +19,8 @@ from errors import TrainingError
 
 Pair = tuple[np.ndarray, EnsemblePrediction]
 
-# Of predictions and of uncertainties, as shares of max(1, spread of the target). Both stay below 1e-6 where seen; near
-# certainty, logarithms make more of a prediction's difference.
+# Of predictions and of uncertainties: of probabilities, or as shares of the target's spread. Both stay below 1e-6 where
+# seen; near certainty, logarithms make more of a prediction's difference.
 LIMIT = 1e-5
 SPREAD_LIMIT = 1e-4
 # Without withheld rows, so many training rows.
@@ -39,7 +39,7 @@ class Proof:
     """How far a graph was seen to be from its models.
 
     Attributes:
-        difference: Largest difference of a prediction, as a share of max(1, spread of the target).
+        difference: Largest difference of a prediction: of a probability, or as a share of the target's spread.
         spread_difference: The same of an uncertainty.
         n_rows: Rows that were compared.
     """
@@ -102,7 +102,7 @@ def prove(
         deadline: time.monotonic() at which the rows compared so far must do; the first two pairs always are.
 
     Raises: TrainingError: they differ by more than 1e-5, uncertainties by more than 1e-4 (times the spread of a
-        regression target where that is above 1); names the member that differs most.
+        regression target); names the member that differs most.
     """
     scale, slack = units
     proof = Proof(0.0, 0.0, 0)
@@ -130,13 +130,14 @@ def prove(
 
 
 def units_of(dataset: TabularDataset) -> tuple[float, float]:
-    """What differences are divided by, and what float32 may add to them."""
+    """What differences are divided by, and what rounding may add to them."""
     if dataset.problem_type != "regression":
         return 1.0, 0.0
-    values = np.asarray(dataset.y)
-    scale = max(1.0, float(values.std()))
-    # Models answer in float32, whose last digit can be more than the limit where the target is far from zero.
-    return scale, float(np.spacing(np.float32(np.abs(values).max()))) / scale
+    values = np.asarray(dataset.y, np.float64)
+    scale = float(values.std()) or 1.0
+    # The graph reckons in float32 units of the spread, whose last digit can be more than the limit at an outlier.
+    furthest = np.float32(np.abs(values - values.mean()).max() / scale)
+    return scale, float(np.spacing(furthest)) + 4 * float(np.spacing(np.abs(values).max())) / scale
 
 
 def _worst(found: np.ndarray, expected: np.ndarray) -> float:

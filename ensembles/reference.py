@@ -41,4 +41,4 @@ def _answer(
         for one in answers:
             both.add(one, member.weight / len(answers), member.noise)
         each.append(np.mean([one.mean.astype(np.float64) for one in answers], axis=0))
-    return both.result(np.stack(each).astype(np.float32))
+    return both.result(np.stack(each).astype(np.float64 if both.is_regression else np.float32))

@@ -47,7 +47,7 @@ class RunningEnsemble:
     Unlike greedy selection it never looks back, so that a trial costs the same however many came before it; the
     ensemble that is kept in the end is selected anew.
 
-    Shape: y (n_samples,); predictions float32 (n_samples, n_outputs).
+    Shape: y (n_samples,); predictions (n_samples, n_outputs).
 
     Args:
         y: Targets, as `loss` takes them.

@@ -42,7 +42,7 @@ class Answers:
 
     @property
     def members(self) -> np.ndarray:
-        """Each member's own answer, float32 (n_members, n_samples, n_outputs)."""
+        """Each member's own answer (n_members, n_samples, n_outputs)."""
         return self.raw.members
 
 

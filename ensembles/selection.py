@@ -57,7 +57,7 @@ def select(
     The first step takes the best single candidate, and what the metric finds worse than that one is given up for
     it: without a limit of cost the result is never worse than the best single candidate on these rows.
 
-    Shape: candidates float32 (n_samples, n_outputs) each; y (n_samples,).
+    Shape: candidates (n_samples, n_outputs) each; y (n_samples,).
 
     Args:
         candidates: Out-of-fold predictions.

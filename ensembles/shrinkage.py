@@ -129,7 +129,7 @@ def _probe(dataset: TabularDataset) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     X = np.array(dataset.X, np.float32)
     numbers = [i for i, size in enumerate(dataset.encoder.cardinalities) if not size]
-    spread = np.nan_to_num(np.nanstd(X[:, numbers], axis=0))
+    spread = np.nan_to_num(np.nanstd(X[:, numbers].astype(np.float64), axis=0))
     chosen = np.sort(rng.choice(len(X), min(PROBE_ROWS, len(X)), replace=False))
     rows = X[chosen]
     rows[:, numbers] += (JITTER * spread * rng.standard_normal((len(rows), len(numbers)))).astype(np.float32)

@@ -23,8 +23,8 @@ class EnsemblePrediction:
         total, aleatoric, epistemic: (n_samples,). Classification: entropy of the mean, mean entropy of the
             single answers, and their difference (the mutual information), in nats; total is their sum.
             Regression: standard deviations in the target's unit; total^2 = aleatoric^2 + epistemic^2.
-        members: Each member's own answer, float32 (n_members, n_samples, n_outputs), never calibrated; None where
-            only sums were kept.
+        members: Each member's own answer (n_members, n_samples, n_outputs), never calibrated; None where only sums
+            were kept. Probabilities are float32, values float64 (float32 where 0.1.0 wrote the bundle).
     """
 
     mean: np.ndarray

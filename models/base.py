@@ -83,9 +83,11 @@ class FitContext:
 class Prediction:
     """What a model says of some rows.
 
-    Shape: mean float32 (n_samples, n_outputs): class probabilities whose rows sum to 1, or the value.
-        draws float32 (n_draws, n_samples, n_outputs), or None where the family has none; mean is their mean.
-        noise float32 (n_samples,): learned variance of the target itself (regression), or None.
+    Probabilities are float32; what is in the target's unit is float64: far from zero, targets differ in late digits.
+
+    Shape: mean (n_samples, n_outputs): class probabilities whose rows sum to 1, or the value.
+        draws (n_draws, n_samples, n_outputs), or None where the family has none; mean is their mean.
+        noise (n_samples,): learned variance of the target itself (regression), or None.
     """
 
     mean: np.ndarray

@@ -8,6 +8,8 @@ import lightgbm
 import numpy as np
 
 from models.base import FitContext, Task
+from models.boosting import TargetScale
+from models.unseen import Unseen
 
 # Below this many rows x outputs a tree is too small to share: threads that wait for each other at every split
 # cost more than they bring, and ten times more when another process holds one of the cores.
@@ -40,7 +42,9 @@ def predict_untuned_lightgbm(
     if task.problem_type == "multiclass":
         params["num_class"] = task.n_outputs
     categorical = [i for i, n in enumerate(task.cardinalities) if n]
-    rows = lightgbm.Dataset(np.asarray(X), y, categorical_feature=categorical or "auto")
+    scale = TargetScale.of(y, task)  # LightGBM keeps targets in 32 bits
+    labels = (y - scale.center) / scale.spread if task.is_regression else y
+    rows = lightgbm.Dataset(np.asarray(X), labels, categorical_feature=categorical or "auto")
 
     def stop_late(_env: lightgbm.callback.CallbackEnv) -> None:
         if context.deadline is not None and time.monotonic() > context.deadline:
@@ -52,5 +56,7 @@ def predict_untuned_lightgbm(
         return None
     out = np.asarray(model.predict(np.asarray(X_test), num_threads=n_threads))
     if task.problem_type == "binary":
-        return np.column_stack([1 - out, out])
-    return out.reshape(len(X_test), -1)
+        out = np.column_stack([1 - out, out])
+    if not task.is_regression:
+        return Unseen.of(y, task).apply(out)
+    return scale.undo(out.reshape(len(X_test), -1))

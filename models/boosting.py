@@ -94,11 +94,11 @@ class TargetScale:
 def as_mean(raw: np.ndarray, task: Task, scale: TargetScale) -> np.ndarray:
     """Summed leaf values (log-odds, logits, or the scaled value) as `Prediction.mean`.
 
-    Shape: raw (n_samples,) or (n_samples, n_outputs) -> float32 (n_samples, n_outputs).
+    Shape: raw (n_samples,) or (n_samples, n_outputs) -> (n_samples, n_outputs).
     """
     raw = raw.astype(np.float64)
     if task.is_regression:
-        return scale.undo(raw).astype(np.float32).reshape(-1, 1)
+        return scale.undo(raw).reshape(-1, 1)
     logits = np.stack([np.zeros_like(raw), raw], axis=1) if task.problem_type == "binary" else raw
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)

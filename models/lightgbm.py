@@ -16,6 +16,7 @@ from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
+from models.unseen import Unseen, rows_to_stop_on
 from models.weights import row_weights
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class LightGBM(Model):
     def fit(cls, params: dict[str, Any], task: Task, fold: Fold, context: FitContext) -> Self:
         """See Model.fit; stops on cross-entropy or squared error, see boosting.patience."""
         params = cls.check_params(params)
+        fold = rows_to_stop_on(fold, task)
         scale = TargetScale.of(fold.y_train, task)
         y_train, y_val = scale.apply(fold)
         settings = _settings(params, task, context)
@@ -114,7 +116,8 @@ class LightGBM(Model):
             callbacks=[_callback(rule)],
         )
         text = booster.model_to_string(num_iteration=rule.best + 1)
-        meta = Meta(cls.key, params, task, rule.history(), {"center": scale.center, "spread": scale.spread})
+        extra = {"center": scale.center, "spread": scale.spread}
+        meta = Meta(cls.key, params, task, rule.history(), extra, Unseen.of(fold.y_train, task))
         return cls(lgb.Booster(model_str=text), meta)
 
     def predict(self, X: np.ndarray, n_threads: int = 1) -> Prediction:
@@ -131,7 +134,7 @@ class LightGBM(Model):
             )
             for start in range(0, rounds, step)
         )
-        return Prediction(as_mean(raw, self.meta.task, self.scale))
+        return Prediction(self.meta.unseen.apply(as_mean(raw, self.meta.task, self.scale)))
 
     @classmethod
     def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:

@@ -52,7 +52,7 @@ class Heads:
         spread = float(self.networks[index].target_spread)
         weight, bias = weight.copy(), bias.copy()
         weight[..., :1] *= spread / self.units.spread
-        bias[..., :1] = (bias[..., :1] * spread + center - self.units.center) / self.units.spread
+        bias[..., :1] = (bias[..., :1] * spread + (center - self.units.center)) / self.units.spread
         return weight, bias
 
     def answers(self, graph: Graph, outputs: str, n_draws: int) -> Exported:

@@ -20,6 +20,7 @@ from models.networks import TabularNetwork
 from models.params import Params, check
 from models.storage import Meta, damaged, load_arrays, load_meta, save_arrays, save_meta
 from models.training import Loss, Plan, Rows, isolated, threads, train
+from models.unseen import Unseen, rows_to_stop_on
 from models.weights import class_weights
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class NetworkModel(Model):
     def fit(cls, params: dict[str, Any], task: Task, fold: Fold, context: FitContext) -> Self:
         """See Model.fit."""
         params = cls.check_params(params)
+        fold = rows_to_stop_on(fold, task)
         with isolated(context):
             preprocessing = Preprocessing.fit(fold.X_train, task.cardinalities)
             network = cls._build(params, task, preprocessing)
@@ -162,7 +164,8 @@ class NetworkModel(Model):
             )
             history = train(network, rows, val, plan, context)
             network.fill_unseen(rows.slots)
-        return cls(network.cpu(), Meta(cls.key, params, task, history, {"seed": context.seed}))
+        unseen = Unseen.of(fold.y_train, task)
+        return cls(network.cpu(), Meta(cls.key, params, task, history, {"seed": context.seed}, unseen))
 
     @classmethod
     def _build(cls, params: dict[str, Any], task: Task, preprocessing: Preprocessing) -> TabularNetwork:
@@ -213,11 +216,11 @@ class NetworkModel(Model):
         if not self.has_draws:
             return self._prediction(draws)
         noise = outputs[:, :, 1].double().clamp(-12, 12).exp().mean(0) * spread**2
-        return self._prediction(draws, noise.float().numpy())
+        return self._prediction(draws, noise.numpy())
 
     def _prediction(self, draws: Tensor, noise: np.ndarray | None = None) -> Prediction:
-        mean = draws.mean(0).float().numpy()
-        return Prediction(mean, draws.float().numpy() if self.has_draws else None, noise)
+        mean, unseen = self.meta.unseen.apply(draws.mean(0).numpy()), self.meta.unseen
+        return Prediction(mean, unseen.apply(draws.numpy()) if self.has_draws else None, noise)
 
     def save(self, folder: Path) -> None:
         """Write weights.npz and meta.json."""

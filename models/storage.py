@@ -14,6 +14,7 @@ import numpy as np
 
 from errors import BundleError
 from models.base import History, Task
+from models.unseen import ALL_SEEN, Unseen
 
 FORMAT = 1
 META = "meta.json"
@@ -30,6 +31,7 @@ class Meta:
         task: The table it was fitted for.
         history: Losses of the fit.
         extra: What only this family needs, as JSON types.
+        unseen: The classes that its training rows lacked.
     """
 
     family: str
@@ -37,6 +39,7 @@ class Meta:
     task: Task
     history: History
     extra: dict[str, Any]
+    unseen: Unseen = ALL_SEEN
 
 
 def save_meta(folder: Path, meta: Meta) -> None:
@@ -56,7 +59,9 @@ def load_meta(folder: Path, family: str) -> Meta:
         if found != (FORMAT, family):
             raise BundleError(f"{folder / META}: holds (format, family) {found}; expected {(FORMAT, family)}")
         task = Task(**{**raw["task"], "cardinalities": tuple(raw["task"]["cardinalities"])})
-        return Meta(**{**raw, "task": task, "history": History(**raw["history"])})
+        unseen = raw.get("unseen", {})  # 0.1.0 kept nothing back
+        unseen = Unseen(**{**unseen, "codes": tuple(unseen.get("codes", ()))})
+        return Meta(**{**raw, "task": task, "history": History(**raw["history"]), "unseen": unseen})
 
 
 def save_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:

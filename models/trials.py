@@ -113,7 +113,7 @@ class StoredTrial:
         Args:
             folds: (n_samples,), the fold in which each row is validated; -1: never.
 
-        Shape: -> float32 (n_validated, n_outputs), the rows of folds >= 0 in their order.
+        Shape: -> (n_validated, n_outputs), the rows of folds >= 0 in their order; probabilities are float32.
         Raises: BundleError: a fold's predictions are missing or do not fit the table.
         """
         out: np.ndarray | None = None
@@ -127,7 +127,8 @@ class StoredTrial:
             if len(part) != rows.sum():
                 raise BundleError(f"{path}: {len(part)} predictions for the {rows.sum()} rows of the fold")
             if out is None:
-                out = np.full((len(folds), part.shape[1]), np.nan, np.float32)
+                out = np.full((len(folds), part.shape[1]), np.nan, part.dtype)
+            out = out.astype(np.promote_types(out.dtype, part.dtype), copy=False)  # 0.1.0 wrote float32 alone
             out[rows] = part
         if out is None or np.isnan(out[folds >= 0]).any():
             raise BundleError(f"{self.path}: not every fold is finished")
@@ -161,7 +162,7 @@ def write_fold(path: Path, record: FoldRecord, model: Model, prediction: Predict
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "model").mkdir(parents=True)
     model.save(beside / "model")
-    np.save(beside / "oof.npy", prediction.mean.astype(np.float32), allow_pickle=False)
+    np.save(beside / "oof.npy", prediction.mean, allow_pickle=False)
     (beside / "fold.json").write_text(json.dumps(asdict(record)), "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(beside, folder)
@@ -175,14 +176,15 @@ def read_oof_rows(path: Path, folds: np.ndarray, rows: np.ndarray) -> np.ndarray
         folds: (n_samples,), the fold in which each row is validated; -1: never.
         rows: Sorted indices of validated rows.
 
-    Shape: -> float32 (len(rows), n_outputs).
+    Shape: -> (len(rows), n_outputs), as StoredTrial.oof.
     """
     parts: dict[int, np.ndarray] = {}
     for fold in np.unique(folds[rows]):
         part = np.load(path / f"fold_{fold}" / "oof.npy", mmap_mode="r", allow_pickle=False)
         places = np.searchsorted(np.flatnonzero(folds == fold), rows[folds[rows] == fold])
         parts[int(fold)] = np.asarray(part[places])
-    out = np.empty((len(rows), next(iter(parts.values())).shape[1]), np.float32)
+    kind = np.result_type(*(part.dtype for part in parts.values()))
+    out = np.empty((len(rows), next(iter(parts.values())).shape[1]), kind)
     for fold, part in parts.items():
         out[folds[rows] == fold] = part
     return out

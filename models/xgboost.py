@@ -18,6 +18,7 @@ from models.boosting import StopRule, TargetScale, as_mean, patience
 from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
+from models.unseen import Unseen, rows_to_stop_on
 from models.weights import row_weights
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class XGBoost(Model):
     def fit(cls, params: dict[str, Any], task: Task, fold: Fold, context: FitContext) -> Self:
         """See Model.fit; stops on cross-entropy or squared error, see boosting.patience."""
         params = cls.check_params(params)
+        fold = rows_to_stop_on(fold, task)
         scale = TargetScale.of(fold.y_train, task)
         y_train, y_val = scale.apply(fold)
         columns = {
@@ -115,14 +117,15 @@ class XGBoost(Model):
                 callbacks=[_Callback(rule, OBJECTIVES[task.problem_type]["eval_metric"])],
                 verbose_eval=False,
             )
-        meta = Meta(cls.key, params, task, rule.history(), {"center": scale.center, "spread": scale.spread})
+        extra = {"center": scale.center, "spread": scale.spread}
+        meta = Meta(cls.key, params, task, rule.history(), extra, Unseen.of(fold.y_train, task))
         return cls(booster[: rule.best + 1], meta)
 
     def predict(self, X: np.ndarray, n_threads: int = 1) -> Prediction:
         """See Model.predict; codes are read in place, as at fitting, without building a DMatrix."""
         self.booster.set_param({"nthread": n_threads})
         raw = self.booster.inplace_predict(X, predict_type="margin")
-        return Prediction(as_mean(raw, self.meta.task, self.scale))
+        return Prediction(self.meta.unseen.apply(as_mean(raw, self.meta.task, self.scale)))
 
     @classmethod
     def export(cls, models: Sequence[Self], graph: Graph, units: TargetScale) -> Exported:

@@ -10,6 +10,9 @@ import xgboost as xgb
 
 from models.forest import Trees, at_most
 
+# As near to certain as a float64 is below 1.
+ONE_CLASS = 1e-15
+
 
 def read_xgboost(booster: xgb.Booster, n_outputs: int) -> Trees:
     """The trees of a booster.
@@ -70,5 +73,6 @@ def _base(learner: dict[str, Any], n_outputs: int) -> np.ndarray:
         np.asarray(json.loads(learner["learner_model_param"]["base_score"]), dtype=np.float64)
     )
     if learner["objective"]["name"] == "binary:logistic":
+        base = np.clip(base, ONE_CLASS, 1 - ONE_CLASS)  # 0 or 1 where training knew one class
         base = np.log(base / (1 - base))
     return np.broadcast_to(base, n_outputs).copy()

@@ -358,7 +358,9 @@ def test_unknown_names_in_the_configuration(write):
 
 
 def test_fewer_rows_than_folds(write):
-    assert "20 folds asked for, but there are 8 training rows" in refused(write, make_table(8), n_folds=20)
+    dataset = load(write(make_table(8)), n_folds=20)
+    assert dataset.n_folds == 8
+    assert "data.n_folds: 8 folds instead of 20, as there are 8 rows to train on" in dataset.notes
 
 
 def test_a_label_of_the_test_file_that_never_trained(write):

@@ -193,8 +193,46 @@ def test_what_is_no_time(values, found):
 def test_too_few_times_for_the_folds():
     frame = make_frame(year=2020 + np.arange(N) % 4)
     assert make(frame, time="year", n_folds=3).folds.tolist() == (frame["year"] - 2021).tolist()
-    with pytest.raises(DataError, match=r"data\.n_folds: 6 blocks in order of time .* there are 4"):
-        make(frame, time="year")
+    division = make(frame, time="year")
+    assert division.folds.tolist() == (frame["year"] - 2021).tolist()
+    assert any("3 folds instead of 5, as there are 4 different times" in note for note in division.notes)
+
+
+@pytest.mark.parametrize("n_folds", [None, 5, 20])
+@pytest.mark.parametrize(
+    ("kind", "n_units", "n_made"), [("group", 4, 4), ("group", 2, 2), ("time", 3, 2), ("time", 2, 1)]
+)
+def test_as_many_folds_as_there_are(kind, n_units, n_made, n_folds):
+    frame = make_frame(part=2020 + np.arange(N) % n_units)
+    division = make(frame, n_folds=n_folds, **{kind: "part"})
+    assert division.folds.max() + 1 == n_made
+    assert sorted(np.unique(division.folds[division.folds >= 0])) == list(range(n_made))
+    (note,) = [note for note in division.notes if "instead of" in note]
+    assert note.startswith(f"data.n_folds: {n_made} fold")
+    assert f"there are {n_units}" in note
+    kept = frame["part"].to_numpy()[division.train_rows]
+    assert all(len(np.unique(division.folds[kept == part])) == 1 for part in np.unique(kept))
+
+
+@pytest.mark.parametrize("kind", ["group", "time"])
+@pytest.mark.parametrize("options", [{}, {"n_folds": 5}, {"test_size": 0.2}])
+def test_of_one_group_or_time_nothing_can_be_made(kind, options):
+    n_units = 2 if "test_size" in options else 1
+    frame = make_frame(part=2020 + np.arange(N) % n_units)
+    with pytest.raises(
+        DataError, match=rf"data\.{kind}: all .* training rows have one .* in 'part'.* two are needed"
+    ):
+        make(frame, **options, **{kind: "part"})
+
+
+@pytest.mark.parametrize("kind", ["group", "time"])
+def test_a_part_far_from_the_share_asked_for_is_told(kind):
+    frame = make_frame(part=2020 + (np.arange(N) >= N // 10))
+    assert any(
+        "data.val_size=0.3 holds" in note for note in make(frame, val_size=0.3, **{kind: "part"}).notes
+    )
+    even = make_frame(part=2020 + np.arange(N) % 20)
+    assert not any("holds" in note for note in make(even, val_size=0.3, **{kind: "part"}).notes)
 
 
 def test_a_class_that_comes_late_is_told():

@@ -55,14 +55,14 @@ def test_a_full_card_says_all_there_is():
         "12,345 rows",
         "ab" * 32,
         "plan_a\\* (categorical), age (numeric)",
-        "Out of fold, log_loss: **0.30000 \\[0.29000, 0.32000\\]**; best single trial 0.31000 (0003-dnn)",
+        "Out of fold, log_loss: **0.3000 \\[0.2900, 0.3200\\]**; best single trial 0.3100 (0003-dnn)",
         "|  | log_loss | roc_auc |",
-        "| **ensemble** | 0.33000 \\[0.20000, 0.40000\\] | 0.90000 |",
-        "| untuned LightGBM | 0.40000 | 0.80000 |",
+        "| **ensemble** | 0.3300 \\[0.2000, 0.4000\\] | 0.9000 |",
+        "| untuned LightGBM | 0.4000 | 0.8000 |",
         "| 0003-dnn | dnn | 0.750 |",
         "calibration: beta; out of fold, expected calibration error 0.05000 before, 0.01000 after",
-        "decided for f1: 0.50000 by the likeliest class, 0.60000 as decided",
-        "91.2% lie within what should hold 90%, classes in a set on average 1.20000",
+        "decided for f1: 0.5000 by the likeliest class, 0.6000 as decided",
+        "91.2% lie within what should hold 90%, classes in a set on average 1.200",
         "run: churn-20260131-120000",
         "made: 1970-01-01 00:00 UTC",
         "seed: 3",
@@ -87,7 +87,7 @@ def test_what_is_missing_gives_no_line(key):
 def test_what_was_not_calibrated_has_one_figure():
     card = card_markdown(MANIFEST | {"calibration": None})
     assert (
-        "calibration: none was needed; out of fold, expected calibration error 0.05000; log-loss 0.35000\n"
+        "calibration: none was needed; out of fold, expected calibration error 0.05000; log-loss 0.3500\n"
         in card
     )
 

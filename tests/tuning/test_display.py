@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from data.messages import show_score
 from data.metrics import get_metric
 from models.trials import FoldRecord, StoredTrial
 from tuning.budget import Budget
@@ -152,7 +153,7 @@ def test_nothing_of_80_columns_is_cut():
         "left",
         "best log_loss",
         "ensemble of 15",
-        "0.12346",
+        "0.1235",
         "trials/min",
         "folds/",
     ):
@@ -183,9 +184,9 @@ def test_plain_lines_are_few_and_say_everything():
     assert "9:4" in lines[0]
     assert lines[0].endswith("left")
     assert "trials 400 of 500" in lines[-1]
-    assert "ensemble 0.25000" in lines[-1]
+    assert "ensemble 0.2500" in lines[-1]
     best = display.tally.best()
-    assert f"best log_loss {best.score:.5f} ({best.family})" in lines[-1]
+    assert f"best log_loss {show_score(best.score)} ({best.family})" in lines[-1]
 
 
 def test_plain_lines_come_more_seldom_in_long_sweeps():

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from data.messages import show_score
 from data.metrics import get_metric
 from errors import ConfigError
 from models.trials import read_trials
@@ -123,7 +124,7 @@ def test_sections_figures_and_text(page):
     assert sorted(a["id"] for a in places) == sorted(page.figures)
     assert all(a["role"] == "img" and len(a["aria-label"]) > 10 for a in places)
     assert "Finished." in page.text
-    assert f"{page.summary['scores']['oof']:.5f}" in page.text
+    assert show_score(page.summary["scores"]["oof"]) in page.text
     assert "untuned lightgbm" in page.text
     assert "config.yaml" in page.text
 

@@ -187,7 +187,7 @@ def test_a_resumed_trial_keeps_its_folds(run, end, capsys):
     assert RunWatch(run).row()["share"] == 0.0
     _, text, _ = command(capsys, "show", run.name)
     assert text.splitlines()[3].split()[:2] == ["family", "unfinished"]
-    assert text.splitlines()[4].split() == ["lightgbm", "1", "(0.60000)"]
+    assert text.splitlines()[4].split() == ["lightgbm", "1", "(0.6000)"]
     begin(run, "resume")
     run.log("trial", number=0, family="lightgbm", params={}, seed=0, origin="tpe", why="")
     tally = RunWatch(run).tally
@@ -222,7 +222,7 @@ def test_jobs_lists_runs(run, capsys):
     assert code == 0
     assert lines[0].split()[:4] == ["run", "state", "used", "trials"]
     assert lines[1].split()[:2] == [newer.name, "lost"]
-    assert lines[2].split()[:6] == [run.name, "lost", "10%", "1/10", "0.80000", "0:20"]
+    assert lines[2].split()[:6] == [run.name, "lost", "10%", "1/10", "0.8000", "0:20"]
     code, text, _ = command(capsys, "--json")
     listed = json.loads(text)
     assert [row["run"] for row in listed["runs"]] == [newer.name, run.name]

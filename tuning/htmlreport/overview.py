@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from configs.sources import mask_secrets
+from data.messages import show_score
 from tuning.htmlreport.charts import time_unit
 from tuning.htmlreport.markup import Cell, Html, join, note, section, table, tag
 from tuning.htmlreport.view import RunView
@@ -19,14 +20,13 @@ STATUS = {
     "failed": "Failed.",
     "cut off": "Cut off: its process ended without finishing the run.",
 }
-LARGE = 1000
 
 
 def number(value: Any) -> str:
     """A score with as many digits as tell scores apart; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return "-"
-    return f"{value:,.1f}" if abs(value) >= LARGE else f"{value:.5f}"
+    return show_score(value)
 
 
 def count(n: int, noun: str) -> str:
