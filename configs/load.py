@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from configs.overrides import emit, quote
+from configs.plain_text import may_be_null, parse_text, text_shape
 from configs.schema import ClusterConfig, JobConfig, ServingConfig
 from configs.sources import mask_secrets, source_name
 from errors import ConfigError
@@ -98,13 +99,18 @@ def override_config(config: JobConfig, overrides: Sequence[str], allowed: Sequen
     """
     values = OmegaConf.create(config.model_dump(mode="json"))
     parser = OverridesParser.create()
+    values = OmegaConf.to_container(values)
     for override in overrides:
         top = re.split(r"[.=]", override)[0]
         if top not in allowed or override.startswith(tuple(f"{g}=" for g in GROUPS)):
             raise ConfigError(f"'{override}': of a finished run only these can change: {', '.join(allowed)}")
+        if _set_text(values, override):
+            continue
         parsed = parser.parse_override(_to_hydra(override))
-        OmegaConf.update(values, parsed.key_or_group, parsed.value(), force_add=True)
-    return _validate(JobConfig, OmegaConf.to_container(values), _Origin(overrides, None))
+        nested = OmegaConf.create(values)
+        OmegaConf.update(nested, parsed.key_or_group, parsed.value(), force_add=True)
+        values = OmegaConf.to_container(nested)
+    return _validate(JobConfig, values, _Origin(overrides, None))
 
 
 def default_name(source: str) -> str:
@@ -132,13 +138,45 @@ def read_config(path: Path) -> JobConfig:
 def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
     if config_dir is not None and not config_dir.is_dir():
         raise ConfigError(f"--config-dir {config_dir}: no such folder")
-    arguments = [_to_hydra(override) for override in overrides]
+    arguments = [_to_hydra(override) for override in overrides if not _is_text(override)]
     if config_dir is not None:
         arguments.append(f"hydra.searchpath=[{quote(str(config_dir.resolve()))}]")
     try:
-        return OmegaConf.to_container(_compose(arguments, config_dir), resolve=True)
+        values = OmegaConf.to_container(_compose(arguments, config_dir), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"configuration: {mask_secrets(str(error).splitlines()[0])}") from None
+    for override in overrides:
+        _set_text(values, override)
+    return values
+
+
+def _is_text(override: str) -> bool:
+    """Whether the schema asks for text there, so that no grammar applies to what was typed."""
+    key, equals, _ = override.partition("=")
+    return bool(equals) and key not in GROUPS and text_shape(key) is not None
+
+
+def _set_text(values: dict[str, Any], override: str) -> bool:
+    """Set a key that takes text; False where it takes something else.
+
+    Raises: ConfigError: no list or mapping where one is asked for.
+    """
+    if not _is_text(override):
+        return False
+    key, _, typed = override.partition("=")
+    try:
+        value = parse_text(typed, text_shape(key))
+    except ValueError as error:
+        raise ConfigError(mask_secrets(f"{key}={typed}: not a valid list or mapping: {error}")) from None
+    if value is None and not may_be_null(key):
+        value = typed
+    *path, last = key.split(".")
+    for part in path:
+        if values.get(part) is None:
+            values[part] = {}
+        values = values[part]
+    values[last] = {**(values.get(last) or {}), **value} if isinstance(value, dict) else value
+    return True
 
 
 def _validate(model: type[Any], values: Any, origin: _Origin, prefix: tuple[str, ...] = ()) -> Any:

@@ -88,9 +88,7 @@ def test_a_written_configuration_holds_no_password(tmp_path):
     "arguments",
     [
         ["sql:postgresql://u:s3cr3t@h/db#t", "data.target=y"],
-        ["data.source={url: sql:postgresql://u:s3cr3t@h/db}", "data.target=y"],
         ["data=sql:postgresql://u:s3cr3t@h/db#t", "data.target=y"],
-        ["data.source=[redis://u:s3cr3t@h/0?key=k]", "data.target=y"],
         ["data.surce=redis://u:s3cr3t@h/0?key=k", "data.target=y"],
         ["families=redis://u:s3cr3t@h/0?key=k", "data.folds=3", "data.target=y"],
     ],
