@@ -141,3 +141,18 @@ def test_conformal_is_json_and_answers_the_same_from_it():
     np.testing.assert_array_equal(
         prediction_set(softmax(z), sets, 0.8), prediction_set(softmax(z), again, 0.8)
     )
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 1_750_000_000.0), (1.0, 1e8), (1e-9, 0.0), (1e9, 3e9)])
+def test_intervals_are_as_wide_in_every_unit(factor, offset):
+    y, members = values(1500, 0, lambda x: 1 + np.abs(x))
+    members = members.astype(np.float64)
+    weights, folds = [0.4, 0.3, 0.2, 0.1], np.arange(len(y)) % 5
+    widths = []
+    for f, o in ((1.0, 0.0), (factor, offset)):
+        conformal = fit_intervals(y * f + o, members * f + o, weights, folds)
+        mean = np.tensordot(weights, members * f + o, 1)
+        low, high = interval(mean, members * f + o, conformal, 0.9).T
+        widths.append((high - low) / f)
+        assert conformal["scale"]["shape"] != "constant"
+    np.testing.assert_allclose(widths[1], widths[0], rtol=1e-4)

@@ -43,7 +43,7 @@ def test_shapes_and_ranges(fitted):
     family, problem_type, model, (X, _) = fitted
     prediction = model.predict(X)
     assert prediction.mean.shape == (len(X), OUTPUTS[problem_type])
-    assert prediction.mean.dtype == np.float32
+    assert prediction.mean.dtype == (np.float64 if problem_type == "regression" else np.float32)
     assert np.isfinite(prediction.mean).all()
     assert model.has_draws == (family in WITH_DRAWS)
     if problem_type != "regression":

@@ -78,7 +78,7 @@ def progress(view: RunView) -> Figure | None:
         "layout": {
             "height": 460,
             "xaxis": {"title": {"text": f"time used ({unit})"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": view.metric.name}, "range": shown},
+            "yaxis": {"title": {"text": view.metric.name}, "range": shown, "exponentformat": "power"},
             "hovermode": "closest",
         },
     }
