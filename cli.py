@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -252,7 +252,9 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
         str, typer.Option("--input", help="Table with the model's columns: whatever data.source takes.")
     ],
     output: Annotated[Path | None, typer.Option(help="CSV to write; default: the standard output.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column copied into the output first.")] = None,
+    id_column: Annotated[
+        list[str] | None, typer.Option(help="Column copied into the output first, as it is; may be repeated.")
+    ] = None,
     uncertainty: Annotated[
         bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
     ] = False,
@@ -263,10 +265,16 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     explain: Annotated[
         bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
     ] = False,
+    unreadable: Annotated[
+        Literal["error", "missing"],
+        typer.Option(help="A cell that contradicts how its column was written in training."),
+    ] = "error",
     registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
     """Predict every row of a table, in order.
+
+    Cells are read as those of the training table were; values that training did not prepare the model for are told.
 
     With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
 
@@ -281,6 +289,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
       tabularay predict churn --input complaints.csv --explain
     """
+    from data.new_rows import unlike_training
     from data.sources import load_table
     from ensembles.answers import answer_frame, csv_text
     from ensembles.bundle import load_bundle
@@ -288,8 +297,11 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
     folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
-    table = load_table(source, bundle.encoder.text_columns)
-    frame = answer_frame(bundle, table, id_column, uncertainty, interval)
+    table = load_table(source)
+    frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
+    notes = [*table.attrs.get("notes", ()), *unlike_training(bundle.encoder, table)]
+    for note in notes:
+        err.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     if explain:
         from ensembles.explanation import contribution_columns
 
@@ -299,10 +311,13 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
                 table,
                 frame["prediction"],
                 lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
+                unreadable,
             )
         frame = frame.assign(**parts)
     if as_json:
-        print_json({"model": str(folder), "rows": json.loads(frame.to_json(orient="records"))})
+        print_json(
+            {"model": str(folder), "notes": notes, "rows": json.loads(frame.to_json(orient="records"))}
+        )
     elif output is None:
         sys.stdout.write(csv_text(frame))
     if output is not None:

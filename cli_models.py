@@ -134,8 +134,7 @@ def models_compare(
 
     with err.status("Scoring"):
         pair = [_load(one, registry) for one in (first, second)]
-        texts = {name for bundle in pair for name in bundle.encoder.text_columns}
-        frame = load_table(source, sorted(texts))
+        frame = load_table(source)
         found = compare_models(*pair, frame)
     if as_json:
         rows = [one.to_json() for one in found]
@@ -293,7 +292,7 @@ def models_importance(
 
     with err.status("Scoring") as status:
         bundle = _load(model, registry)
-        frame = load_table(source, bundle.encoder.text_columns)
+        frame = load_table(source)
         found = permutation_importance(
             bundle, frame, repeats, seed, lambda column: status.update(f"Shuffling {escape(column)}")
         )

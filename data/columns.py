@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 Labels = Literal["text", "number", "boolean"]
 # Digits that are a name, not an amount: 007, +7, 1e5, 1.10.
 NAME_OF_DIGITS = re.compile(r"[+-]?0\d|\+|.*[eE]|.*\.\d*0$")
-EXACT_DIGITS = 15
+EXACT_DIGITS, WHOLE_DIGITS = 15, 18
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class Column:
         parts: What a date becomes, of data.dates.PARTS.
         fill: What a missing value is read as, one number per feature; empty for NaN.
         scaling: What a number becomes before it is rounded to 32 bits, one per feature; empty: it stays as it is.
+        low, high: Of the training rows' numbers, of dates the days since 1970; None for categories, and in old bundles.
+        missing_share: Share of the training rows without a value; None in old bundles.
     """
 
     name: str
@@ -83,6 +85,9 @@ class Column:
     parts: tuple[str, ...] = ()
     fill: tuple[float, ...] = ()
     scaling: tuple[Scaling, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    missing_share: float | None = None
 
     @property
     def cardinality(self) -> int:
@@ -281,7 +286,19 @@ def fit_column(series: pd.Series, spec: FeatureSpec, missing: MissingPolicy = "n
         column = Column(spec.name, spec.kind, numbers=spec.numbers)
     if missing not in ("native", "drop"):
         column = replace(column, fill=_fill(column, series, missing))
-    return replace(column, scaling=_scaling(column, series))
+    return replace(_with_range(column, series), scaling=_scaling(column, series))
+
+
+def _with_range(column: Column, series: pd.Series) -> Column:
+    """The column with what its training rows held, for later rows to be compared with."""
+    if column.kind == "categorical":
+        codes, _ = factorise(series, f"column {show(column.name)}")
+        return replace(column, missing_share=float((codes < 0).mean()))
+    numbers = column.raw(series)
+    numbers = numbers if numbers.ndim == 1 else numbers[:, 0]
+    missing = np.isnan(numbers)
+    ends = (None, None) if missing.all() else (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+    return replace(column, low=ends[0], high=ends[1], missing_share=float(missing.mean()))
 
 
 def _scaling(column: Column, series: pd.Series) -> tuple[Scaling, ...]:
@@ -321,7 +338,8 @@ def are_numbers_in_text(values: Sequence[Any]) -> bool:
     texts = [to_text(value) for value in values]
     if not texts or not all(fits(text, ".", False) and not NAME_OF_DIGITS.match(text) for text in texts):
         return False
-    return len({float(text) for text in texts}) == len(set(texts)) and max(map(len, texts)) <= EXACT_DIGITS
+    exact = all(len(text) <= (EXACT_DIGITS if "." in text else WHOLE_DIGITS) for text in texts)
+    return exact and len({_number_of(text) for text in texts}) == len(set(texts))
 
 
 def _fill(column: Column, series: pd.Series, missing: MissingPolicy) -> tuple[float, ...]:

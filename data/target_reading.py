@@ -17,7 +17,7 @@ from data.dates import is_iso_date
 from data.datetext import DateText
 from data.format_examples import parse_example
 from data.messages import show, show_list
-from data.number_recognition import recognise
+from data.number_recognition import Numbers, recognise
 from data.numbertext import NumberText
 from data.target import SOME_INTEGERS, Target, is_absent
 from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype
@@ -76,12 +76,14 @@ def read_labels(
         )
     if is_numeric_dtype(series) or getattr(series.dtype, "kind", "O") in "bM":
         return _typed(series, asked, positive_class)
-    numbers = given if example is not None else _numbers(series, where, asked)
+    found = _numbers(series, where, asked) if example is None else Numbers(given)
+    numbers = found.text
     as_text = example is not None and given is None
     if numbers is not None and asked not in CLASSES and not as_text:
-        found = _numeric(series, numbers, asked, positive_class, untyped)
-        if found is not None:
-            return found
+        labels = _numeric(series, numbers, asked, positive_class, untyped)
+        if labels is not None:
+            how = found.note.partition("; ")[0]
+            return replace(labels, notes=[*([f"{where}: {how}"] if " with " in how else []), *labels.notes])
     return _classes(series, where, asked, positive_class, untyped and not as_text)
 
 
@@ -118,13 +120,13 @@ def _taken_for(target: Target, present: pd.Series) -> list[str]:
     return [f"{whole} a number; problem_type=classification has a class for each"]
 
 
-def _numbers(series: pd.Series, where: str, asked: AskedProblemType | None) -> NumberText | None:
+def _numbers(series: pd.Series, where: str, asked: AskedProblemType | None) -> Numbers:
     """How the labels are written where they are numbers, or nearly all are."""
     _, values = factorise(series, where)
     if not values or not any(isinstance(value, str) for value in values):
-        return None
-    found = recognise(values, asked == "regression").text
-    return found or (NumberText() if asked == "regression" else None)
+        return Numbers(None)
+    found = recognise(values, asked == "regression")
+    return Numbers(NumberText()) if found.text is None and asked == "regression" else found
 
 
 def _numeric(
@@ -156,11 +158,11 @@ def _said_missing(series: pd.Series, numbers: NumberText, where: str) -> list[st
     rows = np.flatnonzero(texts.isin(marks).to_numpy(dtype=bool))
     if not len(rows):
         return []
-    first = ", ".join(str(data_row(series, int(row))) for row in rows[:5])
-    return [
-        f"{where}: {show_list(sorted(marks))} is no number: {len(rows):,} rows (data row {first}"
-        f"{', ...' if len(rows) > 5 else ''}) are left out"  # noqa: PLR2004
-    ]
+    first = ", ".join(str(data_row(series, int(row))) for row in rows[:5]) + (
+        ", ..." if len(rows) > 5 else ""
+    )
+    counted = f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} (data row {first})"
+    return [f"{where}: {show_list(sorted(marks))} is no number: {counted} left out"]
 
 
 def _classes(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.cell_format import Unreadable
 from ensembles.bundle import Bundle
 from ensembles.conformal import interval, prediction_set
 from ensembles.thresholds import decide
@@ -87,28 +89,39 @@ def _conformal(bundle: Bundle) -> dict[str, Any]:
 def answer_frame(
     bundle: Bundle,
     frame: pd.DataFrame,
-    id_column: str | None = None,
+    id_columns: Sequence[str] = (),
     uncertainty: bool = False,
     level: float | None = None,
+    unreadable: Unreadable = "error",
 ) -> pd.DataFrame:
     """One row per row of the table, in order.
 
-    Columns: the id where one is named, `prediction`, for classes `probability_<class>` each, and on request
-    `uncertainty_total`, `uncertainty_aleatoric`, `uncertainty_epistemic`; with a level `prediction_low` and
+    Columns: the ids that are named, as they were read, `prediction`, for classes `probability_<class>` each, and on
+    request `uncertainty_total`, `uncertainty_aleatoric`, `uncertainty_epistemic`; with a level `prediction_low` and
     `prediction_high`, or `prediction_set`, a list of labels.
 
+    Args:
+        bundle: The model.
+        frame: The rows, as they were read.
+        id_columns: Columns copied into the answer.
+        uncertainty: Whether its parts are added.
+        level: Of intervals and sets.
+        unreadable: What becomes of a cell that contradicts how its column was written in training.
+
     Raises:
-        DataError: a column is missing, or a value does not fit.
+        DataError: a column is missing, a value does not fit, or an id is called as a column of the answer is.
         ConfigError, PredictionError: see answer_rows.
     """
     import pandas as pd  # noqa: PLC0415 - not on the serving path
 
-    if id_column is not None and id_column not in frame.columns:
-        raise DataError(
-            f"--id-column '{id_column}': no such column; there is: {', '.join(map(str, frame.columns))}"
-        )
-    prediction = bundle.predict(frame)
-    columns: dict[str, Any] = {} if id_column is None else {id_column: frame[id_column].to_numpy()}
+    for name in id_columns:
+        if name not in frame.columns:
+            raise DataError(
+                f"--id-column '{name}': no such column; there is: {', '.join(map(str, frame.columns))}"
+            )
+    prediction = bundle.predict_encoded(bundle.encoder.transform(frame, unreadable))
+    ids = {name: frame[name].to_numpy() for name in id_columns}
+    columns: dict[str, Any] = {}
     if bundle.target.problem_type == "regression":
         columns["prediction"] = prediction.mean[:, 0]
         if level is not None:
@@ -124,7 +137,12 @@ def answer_frame(
             columns[f"probability_{label}"] = prediction.mean[:, i]
     if uncertainty:
         columns |= {f"uncertainty_{name}": getattr(prediction, name) for name in UNCERTAINTIES}
-    return pd.DataFrame(columns)
+    taken = [name for name in ids if name in columns]
+    if taken:
+        raise DataError(
+            f"--id-column '{taken[0]}': the answer has a column of that name; rename it in the table, or leave it out"
+        )
+    return pd.DataFrame(ids | columns)
 
 
 def csv_text(answers: pd.DataFrame) -> str:

@@ -14,7 +14,8 @@ from errors import PredictionError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ensembles.bundle import Bundle
+    from data.cell_format import Unreadable
+from ensembles.bundle import Bundle
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -85,7 +86,11 @@ def bundle_sampler(
 
 
 def contribution_columns(
-    bundle: Bundle, table: pd.DataFrame, labels: pd.Series, on_row: Callable[[int], None] = lambda _: None
+    bundle: Bundle,
+    table: pd.DataFrame,
+    labels: pd.Series,
+    on_row: Callable[[int], None] = lambda _: None,
+    unreadable: Unreadable = "error",
 ) -> dict[str, np.ndarray]:
     """What each column adds to what was answered of each row: to the value, or the answered class's probability.
 
@@ -94,11 +99,12 @@ def contribution_columns(
         table: The rows.
         labels: What was answered of them.
         on_row: Told each row's number before its turn.
+        unreadable: What becomes of a cell that contradicts how its column was written in training.
 
     Returns: `base_value`, and `contribution_<column>` for each raw column; a row's sum is the value or probability.
     Raises: DataError: a value does not fit. PredictionError: as explain.
     """
-    X = bundle.encode(table)
+    X = bundle.encoder.transform(table, unreadable)
     outputs = [0] * len(X) if bundle.target.problem_type == "regression" else bundle.target.encode(labels)
     sampler, added = bundle_sampler(bundle), []
     for i, (x, k) in enumerate(zip(X, outputs, strict=True)):

@@ -70,7 +70,7 @@ def test_classes_get_a_set_of_labels_in_their_own_type(classes):
 
 def test_tables_get_columns(number, classes):
     rows = pd.DataFrame({"id": [8, 9]})
-    frame = answer_frame(number, rows, "id", level=0.9)
+    frame = answer_frame(number, rows, ["id"], level=0.9)
     assert list(frame) == ["id", "prediction", "prediction_low", "prediction_high"]
     assert (frame["prediction_low"] < frame["prediction"]).all()
     frame = answer_frame(classes, rows, level=0.9)
