@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,9 +85,9 @@ class Column:
     parts: tuple[str, ...] = ()
     fill: tuple[float, ...] = ()
     scaling: tuple[Scaling, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    missing_share: float | None = None
+    low: float | None = field(default=None, compare=False)
+    high: float | None = field(default=None, compare=False)
+    missing_share: float | None = field(default=None, compare=False)
 
     @property
     def cardinality(self) -> int:

@@ -26,6 +26,7 @@ from errors import DataError
 # Words that people write for a missing label, and for a class: North America, not applicable.
 MAYBE_CLASS = frozenset({"NA", "N/A", "n/a", "null", "NULL"})
 MIN_CLASS_SHARE = 0.05
+N_ROWS_SHOWN = 5
 # Whole numbers of so many values may be meant as classes or as numbers.
 FEW_CLASSES = 5
 FEW_VALUES = 50
@@ -158,9 +159,8 @@ def _said_missing(series: pd.Series, numbers: NumberText, where: str) -> list[st
     rows = np.flatnonzero(texts.isin(marks).to_numpy(dtype=bool))
     if not len(rows):
         return []
-    first = ", ".join(str(data_row(series, int(row))) for row in rows[:5]) + (
-        ", ..." if len(rows) > 5 else ""
-    )
+    first = ", ".join(str(data_row(series, int(row))) for row in rows[:N_ROWS_SHOWN])
+    first += ", ..." if len(rows) > N_ROWS_SHOWN else ""
     counted = f"{len(rows):,} {'row' if len(rows) == 1 else 'rows'} (data row {first})"
     return [f"{where}: {show_list(sorted(marks))} is no number: {counted} left out"]
 

@@ -39,7 +39,7 @@ class Comparison:
         self.counts = Counts()
         # Between the thread, which counts what it has compared, and whoever adds counts up.
         self._counting = threading.Lock()
-        self._one_encoding = _encoding(served.bundle) == _encoding(candidate.bundle)
+        self._one_encoding = served.bundle.encoder == candidate.bundle.encoder
         self._waiting: SimpleQueue[tuple[Loaded, Any, np.ndarray] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="comparison", daemon=True)
         self._thread.start()
@@ -149,7 +149,3 @@ def check_comparable(served: Loaded, candidate: Loaded) -> None:
             raise VersionRefusedError(
                 f"{candidate.model_id}: cannot be tried beside {served.model_id}: {what} is {theirs!r}, not {mine!r}"
             )
-
-
-def _encoding(bundle: Bundle) -> str:
-    return bundle.manifest["files"]["features.json"]

@@ -139,6 +139,7 @@ def test_observing_never_waits(pair):
 def test_rows_that_only_the_served_version_answers_count_against_the_candidate(pair):
     class Broken:
         manifest, target, threshold = pair[1].bundle.manifest, pair[1].bundle.target, None
+        encoder = pair[1].bundle.encoder
 
         def predict(self, rows):
             raise ValueError("no such column")
