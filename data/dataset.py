@@ -177,7 +177,7 @@ def load_dataset(
         ConfigError: keys contradict each other.
     """
     check_division(config)
-    frame = load_table(config.source)
+    frame = load_table(config.source, encoding=config.encoding)
     with _naming(config.source):
         labelled, notes = _drop_unlabelled(frame, config.target)
         target = Target.infer(labelled[config.target], problem_type, config.positive_class)
@@ -203,7 +203,7 @@ def load_dataset(
         test_frame = labelled.iloc[test_rows]
     frames = [frame]
     if config.test_source:
-        test_frame, X_test, y_test, test_notes = _load_test(config.test_source, encoder, target)
+        test_frame, X_test, y_test, test_notes = _load_test(config, encoder, target)
         frames.append(test_frame)
         notes += test_notes
     if y_test is not None:
@@ -250,9 +250,10 @@ def _drop_unlabelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, li
 
 
 def _load_test(
-    source: str, encoder: Encoder, target: Target
+    config: DataConfig, encoder: Encoder, target: Target
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
-    frame = load_table(source, encoder.text_columns)
+    source = str(config.test_source)
+    frame = load_table(source, encoder.text_columns, config.encoding)
     with _naming(source):
         labelled, notes = _drop_unlabelled(frame, target.name)
         y = target.encode(labelled[target.name])

@@ -156,7 +156,7 @@ def inspect_table(
     """
     where = mask_secrets(config.source)
     tell(f"Reading {where}")
-    frame = load_table(config.source)
+    frame = load_table(config.source, encoding=config.encoding)
     try:
         tell(f"Looking at {frame.shape[1]:,} columns of {len(frame):,} rows")
         labelled = _labelled(frame, config.target)
@@ -223,7 +223,7 @@ def _load_test(config: DataConfig, table: Table, tell: Callable[[str], None]) ->
     categories = [
         s.name for s in table.kept if s.kind == "categorical" and not is_numeric_dtype(table.frame[s.name])
     ]
-    return load_table(config.test_source, categories)
+    return load_table(config.test_source, categories, config.encoding)
 
 
 def _ordering(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> list[str]:

@@ -102,7 +102,7 @@ def test_s3_options_in_the_url(s3):
         ("s3://bucket/no/folder.csv", "no such file"),
         ("s3://bukket/t.csv", "no bucket 'bukket'"),
         ("s3://bucket/empty.csv", "empty file (0 bytes)"),
-        ("s3://bucket/t.xlsx", "suffix '.xlsx'; allowed: .csv"),
+        ("s3://bucket/t.xlsx", "no such file"),
         ("s3://bucket", "expected s3://BUCKET/PATH"),
         ("s3://", "expected s3://BUCKET/PATH"),
     ],
@@ -161,3 +161,11 @@ def test_what_google_cloud_storage_does_not_have(gcs):
 
 def test_name():
     assert table_name("s3://bucket/a/churn.csv.zst?region=eu-west-1") == "churn"
+
+
+def test_a_pattern_stands_for_several_objects(s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    frame = load_table("s3://bucket/*.csv")
+    assert len(frame) % 2 == 0
+    assert len(frame) >= 2
+    assert "no file of such a name" in refused("s3://bucket/nothing-*.csv")

@@ -133,9 +133,9 @@ def test_folder(tmp_path):
     assert "a folder; expected a file" in refused(str(tmp_path / "folder.csv"))
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.zip"])
-def test_unknown_suffix_lists_the_allowed(tmp_path, name):
-    assert ".csv, .tsv, .json, .jsonl, .parquet" in refused(write(tmp_path, name, CSV))
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.zip", "t.parquet", "t.json", "t.dat"])
+def test_the_content_decides_what_a_file_is(tmp_path, name):
+    check_table(load_table(write(tmp_path, name, CSV)))
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.json", "t.parquet", "t.csv.gz", "t.json.zst"])
@@ -160,7 +160,11 @@ def test_packed_nothing(tmp_path, packed):
 def test_damaged_packing(tmp_path, damage, packed, program):
     path = tmp_path / f"t.csv{packed}"
     data = PACKERS[packed](CSV.encode() * 100)
-    damaged = {"cut": data[: len(data) // 2], "overwritten": data[:20] + b"x" * 20, "replaced": b"not packed"}
+    damaged = {
+        "cut": data[: len(data) // 2],
+        "overwritten": data[:20] + b"x" * 20,
+        "replaced": data[:4] + b"not packed",
+    }
     path.write_bytes(damaged[damage])
     assert f"damaged or not {program}" in refused(str(path))
 
@@ -169,7 +173,7 @@ def test_damaged_packing(tmp_path, damage, packed, program):
 def test_packed_without_its_suffix(tmp_path, packed):
     path = tmp_path / "t.csv"
     path.write_bytes(PACKERS[packed](CSV.encode()))
-    assert f"rename it to t.csv{packed}" in refused(str(path))
+    check_table(load_table(str(path)))
 
 
 def test_zst_of_several_frames(tmp_path):
@@ -178,33 +182,20 @@ def test_zst_of_several_frames(tmp_path):
     assert load_table(str(path))["b"].tolist() == [2, 4]
 
 
-@pytest.mark.parametrize(
-    ("encoding", "text"),
-    [("cp949", CSV), ("utf-16", CSV), ("cp1252", "a,b\n1,caf\u00e9\n2,na\u00efve\n")],
-)
-def test_wrong_encoding_says_offset_and_how_to_convert(tmp_path, encoding, text):
-    data = text.encode(encoding)
-    message = refused(write(tmp_path, "t.csv", data))
-    with pytest.raises(UnicodeDecodeError) as caught:
-        data.decode("utf-8")
-    assert f"at offset {caught.value.start:,}" in message
-    assert f"iconv -f {encoding.upper()} -t UTF-8" in message
-
-
 @pytest.mark.parametrize("n_before", range(8))
 @pytest.mark.parametrize("bad", [b"\xff,2\n", b"\xea\xb0,2\n", b"\xea"])
 def test_a_wrong_byte_anywhere_in_a_chunk(tmp_path, monkeypatch, n_before, bad):
-    monkeypatch.setattr("data.files.CHUNK_BYTES", 7)
+    monkeypatch.setattr("data.encodings.CHUNK_BYTES", 7)
     good = ("이름,n\n" + "가나다,1\n" * 50 + "a" * n_before).encode()
     with pytest.raises(UnicodeDecodeError) as caught:
         (good + bad).decode()
-    assert f"byte 0x{bad[0]:02x} at offset {caught.value.start:,})" in refused(
+    assert f"byte 0x{bad[0]:02x} at offset {caught.value.start:,} (line 52)" in refused(
         write(tmp_path, "t.csv", good + bad)
     )
 
 
 def test_letters_cut_by_a_chunk_are_no_wrong_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("data.files.CHUNK_BYTES", 7)
+    monkeypatch.setattr("data.encodings.CHUNK_BYTES", 7)
     assert len(load_table(write(tmp_path, "t.csv", "이름,n\n" + "가나다,1\n" * 50))) == 50
 
 
@@ -241,7 +232,7 @@ def test_json_that_is_no_table(tmp_path, name, content, found):
         ("a,b\n1,2,3\n1,2,3\n", "line 2 has 3 fields, the header has 2"),
         ("a,b,c\n1,2,3\n1,2\n", "line 3 has 2 fields, the header has 3"),
         ("a,b,c\n1,2,\n\n1\n", "line 4 has 1 fields, the header has 3"),
-        ('a,b\n1,"2\n', "not a table"),
+        ('a,b\n1,"2\n', "line 2: a quote opens a cell there that nothing closes"),
     ],
 )
 def test_ragged_csv(tmp_path, content, found):
@@ -261,7 +252,7 @@ def test_a_name_that_pandas_would_make_up_is_fine(tmp_path):
     assert load_table(write(tmp_path, "t.csv", "a,a.1\n1,2\n")).columns.tolist() == ["a", "a.1"]
 
 
-@pytest.mark.parametrize("header", [",", "a,", 'a," "', ",index"])
+@pytest.mark.parametrize("header", [",", "a,", 'a," "'])
 def test_empty_column_names(tmp_path, header):
     assert "has no name" in refused(write(tmp_path, "t.csv", f"{header}\n1,2\n"))
 
@@ -274,11 +265,11 @@ def test_a_saved_row_index_that_counts_is_left_out(tmp_path, first):
 
 
 @pytest.mark.parametrize("index", [[2, 0, 1], ["x", "y", "z"], [0, 1, 1], [10, 11, 12]])
-def test_another_saved_row_index_is_kept(tmp_path, index):
+def test_a_column_without_a_name_is_left_out_whatever_it_holds(tmp_path, index):
     pd.DataFrame({"a": [5, 6, 7]}, index=index).to_csv(tmp_path / "t.csv")
-    assert load_table(str(tmp_path / "t.csv")).to_dict("list") == {"index": index, "a": [5, 6, 7]}
-    kept = load_table(str(tmp_path / "t.csv"), text_columns=["index"])
-    assert kept["index"].tolist() == [str(label) for label in index]
+    frame = load_table(str(tmp_path / "t.csv"))
+    assert frame.to_dict("list") == {"a": [5, 6, 7]}
+    assert "the first column has no name" in frame.attrs["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +320,7 @@ def test_damaged_parquet(tmp_path, damage):
 @pytest.mark.parametrize(
     ("source", "hint"),
     [
-        ("https://user:s3cr3t@host/t.csv", "cannot read from https://"),
+        ("http://user:s3cr3t@host/t.csv", "cannot read from http://"),
         ("postgresql://user:s3cr3t@host/db", "sql:postgresql://user:***@host/db#TABLE"),
     ],
 )

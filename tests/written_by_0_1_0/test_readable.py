@@ -58,7 +58,17 @@ def test_the_registry_goes_on(folder):
     assert json.loads(shown.stdout)["target"] == "left"
     tabularay("models", "verify", "rent", "--registry", "registry", cwd=folder)
     compared = tabularay(
-        *("models", "compare", "visits", "visits", "--registry", "registry", "--input", "visits.csv", "--json"),
+        *(
+            "models",
+            "compare",
+            "visits",
+            "visits",
+            "--registry",
+            "registry",
+            "--input",
+            "visits.csv",
+            "--json",
+        ),
         cwd=folder,
     )
     assert json.loads(compared.stdout)
