@@ -16,9 +16,22 @@ from errors import DataLoadError
 
 # First words of a line that sums up the rows above it.
 TOTALS = frozenset(
-    "total totals sum subtotal gesamt summe gesamtsumme somme suma totale totaal summa razem".split()
-    + "итого всего 합계 총계 소계 총합 合計 総計 合计 总计 小计".split()
-    + ["grand total"]
+    [
+        *(
+            "total",
+            "totals",
+            "grand total",
+            "sum",
+            "subtotal",
+            "gesamt",
+            "summe",
+            "gesamtsumme",
+            "somme",
+            "suma",
+        ),
+        *("totale", "totaal", "summa", "razem", "итого", "всего", "합계", "총계", "소계", "총합"),
+        *("合計", "総計", "合计", "总计", "小计"),
+    ]
 )
 MOST_LOOKED_AT = 1_000
 FEW_LINES = 3

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from data.csvchecks import check_quotes, drop_odd_rows
-from data.csvlayout import BLANKS, NO_MARK, Layout, find_layout
+from data.csvlayout import BLANKS, Layout, find_layout
 from data.messages import show, show_error, show_list
 from data.names import check_names
 from errors import DataLoadError
@@ -62,12 +62,10 @@ def csv_names(head: bytes, delimiter: str, where: str) -> list[str]:
 
 
 def _read(data: bytes, layout: Layout, where: str, notes: list[str]) -> pa.Table:
-    body, mark = _plain(data[layout.begins :], layout)
+    body, mark = _plain(data, layout)
     n_columns = len(layout.names)
     names = [str(k) for k in range(n_columns)]
-    if n_columns == 1:
-        body = body.rstrip(b"\r\n")
-    if not body.strip(b"\r\n"):
+    if not re.search(rb"[^\r\n]", body):
         return pa.table({name: pa.array([], pa.large_string()) for name in names})
     comments: list[str] = []
 
@@ -83,7 +81,7 @@ def _read(data: bytes, layout: Layout, where: str, notes: list[str]) -> pa.Table
             read_options=pacsv.ReadOptions(column_names=names, block_size=block),
             parse_options=pacsv.ParseOptions(
                 delimiter=mark,
-                newlines_in_values=b'"' in body,
+                newlines_in_values=b'"' in data,
                 ignore_empty_lines=n_columns > 1,
                 invalid_row_handler=handle,
             ),
@@ -115,27 +113,29 @@ def _in_blocks(read, size: int) -> pa.Table:
         return read(min(size + 1, LARGEST_BLOCK))
 
 
-def _plain(body: bytes, layout: Layout) -> tuple[bytes, str]:
-    """The rows with one mark, and nothing else, between cells."""
+def _plain(data: bytes, layout: Layout) -> tuple[bytes | memoryview, str]:
+    """The rows with one mark, and nothing else, between cells; a view where nothing is to be changed."""
+    quoted = b'"' in data
     if layout.delimiter == BLANKS:
-        return _rewrite(_stripped(body), " ") if b'"' in body else (_tabbed(body), "\t")
-    if layout.delimiter == NO_MARK or len(layout.names) == 1:
-        return body, layout.delimiter
+        body = _stripped(data[layout.begins :])
+        return _rewrite(body, " ") if quoted else (re.sub(rb"[ \t]+", b"\t", body), "\t")
+    view = memoryview(data)[layout.begins :]
+    if len(layout.names) == 1:
+        n_blank = len(data) - len(data.rstrip(b"\r\n"))  # lines at the end, which are no rows
+        return view[: len(view) - n_blank], layout.delimiter
     mark = re.escape(layout.delimiter.encode())
     blank = rb" +" if layout.delimiter == "\t" else rb"[ \t]+"
-    if not re.search(mark + blank, body[:1000]) or re.search(mark + rb"(?![ \t\r\n]|" + mark + rb"|$)", body):
-        return body, layout.delimiter
-    if b'"' in body:
-        return _rewrite(body, layout.delimiter)
-    return re.sub(mark + blank, layout.delimiter.encode(), body), layout.delimiter
-
-
-def _tabbed(body: bytes) -> bytes:
-    return re.sub(rb"[ \t]+", b"\t", _stripped(body))
+    if not re.search(mark + blank, view[:1000]) or re.search(
+        mark + rb"(?![ \t\r\n]|" + mark + rb"|\Z)", view
+    ):
+        return view, layout.delimiter
+    if quoted:
+        return _rewrite(bytes(view), layout.delimiter)
+    return re.sub(mark + blank, layout.delimiter.encode(), bytes(view)), layout.delimiter
 
 
 def _stripped(body: bytes) -> bytes:
-    return re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", body)
+    return re.sub(rb"(?:\A|(?<=[\r\n]))[ \t]+|[ \t]+(?=[\r\n]|\Z)", b"", body)
 
 
 def _rewrite(body: bytes, mark: str) -> tuple[bytes, str]:

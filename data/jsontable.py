@@ -43,7 +43,16 @@ def parse_jsonl(text: str, path: str) -> pd.DataFrame:
     """
     _check_surrogates(text, path)
     lines = enumerate(text.split("\n"), start=1)
-    return _frame([_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()], path)
+    records = [_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()]
+    if len(records) == 1 and _is_columns(records[0]):
+        return _from_columns(records[0], path)
+    return _frame(records, path)
+
+
+def _is_columns(content: Any) -> bool:
+    """Whether one line holds columns, as no cell of a record is a list or a dict."""
+    values = list(content.values()) if isinstance(content, dict) else []
+    return bool(values) and any(all(isinstance(value, kind) for value in values) for kind in (dict, list))
 
 
 def is_lines(text: str) -> bool:
