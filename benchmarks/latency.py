@@ -59,7 +59,7 @@ def read_records(bundle: Bundle, table: str | None) -> list[dict[str, Any]]:
         return json.loads((bundle.path / "golden.json").read_text("utf-8"))["records"]
     from data.sources import load_table  # noqa: PLC0415 - pandas is not needed without a table
 
-    frame = load_table(table, bundle.encoder.text_columns)[list(bundle.encoder.column_names)].head(5 * ROWS)
+    frame = load_table(table)[list(bundle.encoder.column_names)].head(5 * ROWS)
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 

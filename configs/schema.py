@@ -45,9 +45,10 @@ class DataConfig(Section):
     """Which table, which column to predict, and how rows are split.
 
     Attributes:
-        source: A CSV, JSON or Parquet file (plain, .gz or .zst; a path, s3:// or gs://), redis:KEY, or
-            sql:URL#TABLE; see data/sources.py.
+        source: A CSV, JSON, Parquet or Excel file or a pattern of files (a path, s3://, gs://, https:// or -),
+            redis:KEY, or sql:URL#TABLE; see data/sources.py.
         target: Column to predict.
+        encoding: What text files are written in (utf-8, cp949, ...); default: found out, and said.
         test_source: A second table, withheld until the end and scored once.
         test_size: Share of rows in (0, 1) withheld instead; 0 trains on every row.
         ignore: Columns left out.
@@ -73,6 +74,7 @@ class DataConfig(Section):
 
     source: Source = Field(repr=False)
     target: str
+    encoding: str | None = None
     test_source: Source | None = Field(None, repr=False)
     test_size: float = Field(0.0, ge=0.0, lt=1.0)
     ignore: Names = ()

@@ -6,8 +6,14 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
-PACKED_SUFFIXES = (".gz", ".zst")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+BINARY_SUFFIXES = (".parquet", ".parq", ".pqt", ".arrow", ".feather", ".xlsx")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, *BINARY_SUFFIXES)
+PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
+STDIN = "-"
+# What makes a path a pattern of several files.
+WILD = re.compile(r"[*?\[]")
 SECRET_OPTION = re.compile(r"([?&][\w.-]*(?:passw|pwd|secret|token)[\w.-]*=)[^&#\s]*", re.IGNORECASE)
 
 
@@ -38,7 +44,13 @@ def _mask_password(match: re.Match[str]) -> str:
 
 
 def source_name(source: str) -> str:
-    """The short name of a table: a file's name without suffixes, a Redis key, a table's name without schema."""
+    """The short name of a table.
+
+    A file's name without suffixes (of the sheet or the file in it that was chosen, too), a Redis key, a table's
+    name without schema, stdin.
+    """
+    if source == STDIN:
+        return "stdin"
     source = mask_secrets(source)
     scheme = source_scheme(source)
     rest = source[len(scheme) + 1 :] if scheme else source
@@ -60,8 +72,30 @@ def _sql_name(rest: str) -> str:
     return name or PurePosixPath(url.partition("?")[0]).stem
 
 
+def split_member(path: str) -> tuple[str, str]:
+    """A path and what is meant in it: the sheet of a workbook, or the file of an archive; empty for all of it."""
+    file, mark, member = path.rpartition("#")
+    is_holder = file.casefold().endswith((".zip", ".xlsx", ".xlsm", ".xlsb", ".ods"))
+    return (file, member) if mark and is_holder and member else (path, "")
+
+
+def is_pattern(path: str) -> bool:
+    """Whether a path may stand for several files."""
+    return bool(WILD.search(path))
+
+
 def _file_name(path: str) -> str:
-    name = path.rstrip("/").rpartition("/")[2]
+    path, member = split_member(path)
+    path = path.rstrip("/")
+    name = _bare(path.rpartition("/")[2])
+    if is_pattern(name):
+        name = re.sub(r"[*?\[\]!-]+", "-", name).strip("-_.") or path.rpartition("/")[0].rpartition("/")[2]
+    if not member:
+        return name
+    return _bare(member.rpartition("/")[2]) if path.casefold().endswith(".zip") else f"{name}_{member}"
+
+
+def _bare(name: str) -> str:
     for suffixes in (PACKED_SUFFIXES, TABLE_SUFFIXES):
         ending = next((s for s in suffixes if name.casefold().endswith(s)), "")
         name = name[: len(name) - len(ending)]

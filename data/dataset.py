@@ -192,7 +192,7 @@ def load_dataset(
         ConfigError: keys contradict each other.
     """
     check_division(config)
-    frame = load_table(config.source)
+    frame = load_table(config.source, config.encoding)
     with _naming(config.source):
         target, settled, notes = read_table(frame, config, problem_type)
         labelled = settled.frame
@@ -268,7 +268,7 @@ def read_table(
     Raises: ConfigError, DataError: see read_labels and settle_table.
     """
     check_column(frame, config.target)
-    untyped = all(str(dtype) == "str" for dtype in frame.dtypes)
+    untyped = not frame.attrs.get("typed", True)
     example = config.formats.get(config.target)
     labels = read_labels(frame[config.target], problem_type, config.positive_class, example, untyped)
     settled = settle(frame, config)
@@ -304,7 +304,7 @@ def _unlabelled(n_missing: int, n_rows: int, target: str) -> list[str]:
 def _load_test(
     config: DataConfig, encoder: Encoder, target: Target
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, list[str]]:
-    frame = load_table(config.test_source)
+    frame = load_table(str(config.test_source), config.encoding)
     with _naming(config.test_source):
         check_column(frame, target.name)
         missing = target.missing(frame[target.name])

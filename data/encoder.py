@@ -85,11 +85,6 @@ class Encoder:
         """Per feature, the number of category codes; 0 marks a number, and true/false are numbers."""
         return tuple(column.cardinality for column in self.columns for _ in column.feature_names)
 
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """Categorical columns whose values were texts: reading a file, keep "01" a text there."""
-        return tuple(c.name for c in self.columns if c.kind == "categorical" and c.labels == "text")
-
     def transform(self, frame: pd.DataFrame, unreadable: Unreadable = "error") -> np.ndarray:
         """Encode the rows of a frame.
 

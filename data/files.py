@@ -1,165 +1,172 @@
-"""A file of any of the formats, from its bytes to a table."""
+"""A file of any of the formats, from its bytes to a table; its content says which, its suffix only what is likely."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Collection
-from pathlib import Path
+import sys
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from configs.sources import PACKED_SUFFIXES, TABLE_SUFFIXES
+from configs.sources import STDIN, is_pattern, split_member
+from data.archives import unpack, unzip, zip_kind
+from data.arrowtable import parse_arrow
 from data.csvtable import parse_csv
-from data.jsontable import parse_json, parse_jsonl
-from data.messages import did_you_mean, show_error
-from data.names import check_names
+from data.encodings import SETTING, check_encoding, to_utf8
+from data.jsontable import is_lines, parse_json, parse_jsonl
+from data.messages import did_you_mean
+from data.parts import find_parts, join_parts, parts_of_folder
+from data.sniff import binary_kind, check_no_stranger, packing, says_text, text_kind
 from errors import DataLoadError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-MAGIC = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
-PROGRAMS = {".gz": "gzip", ".zst": "zstd"}
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-CHUNK_BYTES = 1 << 24
+DELIMITERS = {".tsv": "\t", ".tab": "\t"}
+PACKED = (".gz", ".zst", ".bz2", ".xz")
+PARQUET = (".parquet", ".parq", ".pqt")
+# A packed file in an archive, and once more; deeper is no table that anybody wrote.
+MOST_PACKINGS = 3
+HEAD_CHARACTERS = 1 << 16
 
 
-def load_file(path: str, text_columns: Collection[str] = ()) -> pd.DataFrame:
-    """Read a local file.
+def load_file(path: str, encoding: str | None = None) -> pd.DataFrame:
+    """Read a local file, one file or sheet in it (`FILE#NAME`), all files of a pattern, or a folder of Parquet files.
 
-    Raises: DataLoadError: there is no such file, or it is not what its suffix says.
+    Returns: typed or text cells, as `attrs["typed"]` says, and `attrs["notes"]`.
+    Raises: DataLoadError: there is no such file, or it is no table.
     """
-    return load_bytes(str(Path(path)), lambda: _read(Path(path)), text_columns)
+    if path == STDIN:
+        return load_bytes("stdin", sys.stdin.buffer.read, encoding)
+    whole = Path(path)
+    if whole.is_dir():
+        return join_parts(path, parts_of_folder(whole), lambda part: _load_one(part, "", encoding))
+    if not whole.exists():
+        file, member = split_member(path)
+        if is_pattern(file):
+            return join_parts(path, find_parts(file), lambda part: _load_one(part, member, encoding))
+        return _load_one(file, member, encoding)
+    return _load_one(path, "", encoding)
 
 
-def load_bytes(where: str, read: Callable[[], bytes], text_columns: Collection[str]) -> pd.DataFrame:
+def _load_one(path: str, member: str, encoding: str | None) -> pd.DataFrame:
+    where = str(Path(path))
+    return load_bytes(where, lambda: _read(Path(path)), encoding, member)
+
+
+def load_bytes(
+    where: str, read: Callable[[], bytes], encoding: str | None = None, member: str = ""
+) -> pd.DataFrame:
     """Read a file that lies anywhere.
 
     Args:
-        where: Its address, as messages show it; its suffixes say the format.
-        read: Called for its content once the suffixes are known to be allowed.
-        text_columns: CSV and TSV: columns kept as text.
+        where: Its address, as messages show it.
+        read: Called for its content.
+        encoding: Of a text; None: found out.
+        member: The file of an archive, or the sheet of a workbook; empty for the only one.
 
-    Raises: DataLoadError: it is not what its suffixes say.
+    Raises:
+        DataLoadError: it is no table; says what it is.
+        ConfigError: there is no such encoding.
     """
-    suffix, packed = _suffixes(where)
+    if encoding is not None:
+        check_encoding(encoding)
     data = read()
     if not data:
         raise DataLoadError(f"{where}: empty file (0 bytes)")
-    data = _unpack(data, packed, where)
-    try:
-        return _parse(data, suffix, where, text_columns)
-    except UnicodeDecodeError as error:
-        raise DataLoadError(_wrong_encoding(where, packed, data, error.start)) from None
-
-
-def _suffixes(where: str) -> tuple[str, str]:
-    """What the file is, and what it is packed with, if anything."""
-    path = Path(where.casefold())
-    packed = path.suffix if path.suffix in PACKED_SUFFIXES else ""
-    suffix = path.with_suffix("").suffix if packed else path.suffix
-    if suffix not in TABLE_SUFFIXES:
-        found = f"suffix {suffix!r}" if suffix else "no suffix"
-        allowed = f"{', '.join(TABLE_SUFFIXES)}, each also with {' or '.join(PACKED_SUFFIXES)}"
-        raise DataLoadError(f"{where}: {found}; allowed: {allowed}")
-    return suffix, packed
+    data, name, member = _unpacked(data, where, member)
+    frame = _parse(data, name, where, encoding, member)
+    frame.attrs.setdefault("notes", [])
+    return frame
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataLoadError(f"{path}: a folder; expected a file ({', '.join(TABLE_SUFFIXES)})")
     try:
         return path.read_bytes()
     except FileNotFoundError:
         siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataLoadError(f"{path}: no such file{did_you_mean(path.name, siblings)}") from None
-    except OSError as error:
-        raise DataLoadError(f"{path}: cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataLoadError(f"{path}: cannot be read: {reason}") from error
 
 
-def _unpack(data: bytes, packed: str, where: str) -> bytes:
-    if not packed:
-        for suffix, magic in MAGIC.items():
-            if data.startswith(magic):
-                name = Path(where).name
-                raise DataLoadError(
-                    f"{where}: {PROGRAMS[suffix]} data without {suffix} in its name; rename it to {name}{suffix}"
-                )
-        return data
-    try:
-        if packed == ".gz":
-            data = gzip.decompress(data)
+def _unpacked(data: bytes, where: str, member: str) -> tuple[bytes, str, str]:
+    """What is packed in the file, its name, and what of `member` is still to be chosen."""
+    name = where.rpartition("/")[2]
+    for _ in range(MOST_PACKINGS):
+        program = packing(data)
+        if not program:
+            break
+        if program == "zip":
+            if zip_kind(data, where) == "workbook":
+                return data, name, member
+            data, name = unzip(data, member, where)
+            name, member = name.rpartition("/")[2], ""
         else:
-            data = pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataLoadError(f"{where}: damaged or not {PROGRAMS[packed]}: {show_error(error)}") from error
-    if not data:
-        raise DataLoadError(f"{where}: empty file (0 bytes when decompressed)")
-    return data
-
-
-def _parse(data: bytes, suffix: str, where: str, text_columns: Collection[str]) -> pd.DataFrame:
-    if suffix == ".parquet":
-        return _parse_parquet(data, where)
-    _check_utf8(data)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if not data.strip():
-        raise DataLoadError(f"{where}: empty file (white space only)")
-    if suffix == ".json":
-        return parse_json(data.decode(), where)
-    if suffix == ".jsonl":
-        return parse_jsonl(data.decode(), where)
-    return parse_csv(data, DELIMITERS[suffix], where, text_columns)
-
-
-def _parse_parquet(data: bytes, where: str) -> pd.DataFrame:
-    try:
-        check_names(where, pq.read_schema(io.BytesIO(data)).names)
-        frame = pd.read_parquet(io.BytesIO(data))
-    except UnicodeDecodeError:
-        raise DataLoadError(f"{where}: not a Parquet file: a name or a text is not UTF-8") from None
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise DataLoadError(f"{where}: not a Parquet file: {show_error(error)}") from error
-    if frame.columns.nlevels > 1:
-        raise DataLoadError(f"{where}: {frame.columns.nlevels} header rows; allowed: one name per column")
-    named_index = any(name is not None for name in frame.index.names)
-    return frame.reset_index(drop=not named_index)
-
-
-def _check_utf8(data: bytes) -> None:
-    """Raise UnicodeDecodeError whose start is the offset in `data`; chunks keep memory flat."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    view = memoryview(data)
-    for start in range(0, len(data), CHUNK_BYTES):
-        n_held = len(decoder.getstate()[0])
-        chunk = view[start : start + CHUNK_BYTES]
-        try:
-            decoder.decode(chunk, final=start + CHUNK_BYTES >= len(data))
-        except UnicodeDecodeError as error:
-            error.start += start - n_held
-            raise
-
-
-def _wrong_encoding(where: str, packed: str, data: bytes, offset: int) -> str:
-    if data.startswith(UTF16_MARKS):
-        encoding = "UTF-16"
+            data = unpack(data, program, where)
+        name = _without(name)
     else:
-        encoding = next((name for name in ("CP949", "SHIFT_JIS") if _decodes(data, name)), "CP1252")
-    found = f"byte 0x{data[offset]:02x} at offset {offset:,}"
-    name = Path(where).name
-    command = f"iconv -f {encoding} -t UTF-8 {name} > utf8_{name}"
-    if packed:
-        program = PROGRAMS[packed]
-        command = f"{program} -dc {name} | iconv -f {encoding} -t UTF-8 | {program} > utf8_{name}"
-    return f"{where}: not UTF-8 ({found}); allowed: UTF-8. It may be {encoding}; convert it: {command}"
+        if packing(data):
+            raise DataLoadError(f"{where}: packed more than {MOST_PACKINGS} times; unpack it")
+    if member:
+        raise DataLoadError(f"{where}: neither a workbook nor an archive, so there is no {member!r} in it")
+    return data, name, member
 
 
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _without(name: str) -> str:
+    """The name without the suffix of a packing."""
+    return name.rpartition(".")[0] if name.casefold().endswith((*PACKED, ".zip")) else name
+
+
+def _parse(data: bytes, name: str, where: str, encoding: str | None, member: str) -> pd.DataFrame:
+    if packing(data) == "zip":
+        from data.exceltable import parse_excel  # noqa: PLC0415 - only those who need it wait for it
+
+        return _typed(parse_excel(data, member, where), encoding)
+    kind = binary_kind(data)
+    if kind:
+        return _typed(parse_arrow(data, kind, where), encoding)
+    check_no_stranger(data, where)
+    text, notes = to_utf8(data, where, encoding)
+    if not text.strip():
+        raise DataLoadError(f"{where}: empty file (white space only)")
+    check_no_stranger(text, where)
+    kind = text_kind(text[:HEAD_CHARACTERS].decode("utf-8", "ignore"), name)
+    frame = _parse_text(text, kind, name, where)
+    frame.attrs["notes"] = [*notes, *frame.attrs.get("notes", ())]
+    frame.attrs["typed"] = kind != "csv"
+    return frame
+
+
+def _parse_text(text: bytes, kind: str, name: str, where: str) -> pd.DataFrame:
+    if kind == "csv":
+        return _parse_csv(text, name, where)
+    content = text.decode()
+    if kind == "json" and is_lines(content):
+        return parse_jsonl(content, where)
+    if (
+        kind == "jsonl"
+        and content.lstrip().startswith("[")
+        and not content.lstrip()[1:].lstrip().startswith("[")
+    ):
+        return parse_json(content, where)
+    return parse_json(content, where) if kind == "json" else parse_jsonl(content, where)
+
+
+def _parse_csv(text: bytes, name: str, where: str) -> pd.DataFrame:
+    suffix = PurePosixPath(name.casefold()).suffix
+    frame = parse_csv(text, DELIMITERS.get(suffix, ","), where)
+    if frame.shape[1] == 1 and not says_text(name) and name != "stdin":
+        said = "a Parquet file" if suffix in PARQUET else "a table"
+        raise DataLoadError(
+            f"{where}: not {said}: text without a delimiter; a table of one column has .csv or .txt in its name"
+        )
+    return frame
+
+
+def _typed(frame: pd.DataFrame, encoding: str | None) -> pd.DataFrame:
+    frame.attrs["typed"] = True
+    if encoding is not None:
+        frame.attrs["notes"] = [
+            *frame.attrs.get("notes", ()),
+            f"{SETTING}={encoding} says nothing here: no text file",
+        ]
+    return frame

@@ -160,7 +160,7 @@ def inspect_table(
     """
     where = mask_secrets(config.source)
     tell(f"Reading {where}")
-    frame = load_table(config.source)
+    frame = load_table(config.source, config.encoding)
     try:
         tell(f"Looking at {frame.shape[1]:,} columns of {len(frame):,} rows")
         target, settled, notes = _settled(frame, config, problem_type)
@@ -213,7 +213,7 @@ def _load_test(config: DataConfig, tell: Callable[[str], None]) -> pd.DataFrame 
     if config.test_source is None:
         return None
     tell(f"Reading {mask_secrets(config.test_source)}")
-    return load_table(config.test_source)
+    return load_table(config.test_source, config.encoding)
 
 
 def _ordering(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> list[str]:

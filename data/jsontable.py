@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.exact import exact_series
 from data.messages import show, show_list
 from errors import DataLoadError
 
@@ -42,7 +43,24 @@ def parse_jsonl(text: str, path: str) -> pd.DataFrame:
     """
     _check_surrogates(text, path)
     lines = enumerate(text.split("\n"), start=1)
-    return _frame([_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()], path)
+    records = [_loads(line, f"{path}, line {n}") for n, line in lines if line.strip()]
+    if len(records) == 1 and _is_columns(records[0]):
+        return _from_columns(records[0], path)
+    return _frame(records, path)
+
+
+def _is_columns(content: Any) -> bool:
+    """Whether one line holds columns, as no cell of a record is a list or a dict."""
+    values = list(content.values()) if isinstance(content, dict) else []
+    return bool(values) and any(all(isinstance(value, kind) for value in values) for kind in (dict, list))
+
+
+def is_lines(text: str) -> bool:
+    """Whether a text that begins as JSON is one record a line, and not one value."""
+    lines = [line for line in text.split("\n", 50)[:50] if line.strip()]
+    if len(lines) < 2 or not lines[0].lstrip().startswith("{"):  # noqa: PLR2004
+        return False
+    return lines[0].rstrip().endswith("}") and lines[1].lstrip().startswith("{")
 
 
 def _loads(text: str, where: str) -> Any:
@@ -90,7 +108,7 @@ def _frame(records: list[Any], path: str) -> pd.DataFrame:
             f"{path}: record {stranger} is {show(records[stranger - 1])}, not a dict; allowed: {ALLOWED}"
         )
     names = list(dict.fromkeys(name for record in records for name in record))
-    return pd.DataFrame({name: [record.get(name) for record in records] for name in names})
+    return pd.DataFrame({name: exact_series([record.get(name) for record in records]) for name in names})
 
 
 def _not_records(records: list[Any]) -> Iterator[int]:
@@ -101,14 +119,16 @@ def _from_columns(content: dict[str, Any], path: str) -> pd.DataFrame:
     """Columns as lists, or as dicts from row label to value, as pandas writes them."""
     if all(isinstance(column, dict) for column in content.values()):
         rows = list(dict.fromkeys(row for column in content.values() for row in column))
-        return pd.DataFrame({name: [column.get(row) for row in rows] for name, column in content.items()})
+        return pd.DataFrame(
+            {name: exact_series([column.get(row) for row in rows]) for name, column in content.items()}
+        )
     for name, column in content.items():
         if not isinstance(column, list):
             raise DataLoadError(f"{path}: not a table: {name!r} holds {show(column)}; allowed: {ALLOWED}")
     lengths = {name: len(column) for name, column in content.items()}
     if len(set(lengths.values())) > 1:
         raise DataLoadError(f"{path}: columns differ in length: {_lengths(lengths)}; allowed: {ALLOWED}")
-    return pd.DataFrame(content)
+    return pd.DataFrame({name: exact_series(column) for name, column in content.items()})
 
 
 def _lengths(lengths: dict[str, int]) -> str:

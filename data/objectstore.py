@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pandas as pd
 import pyarrow.fs as pafs
 
-from configs.sources import mask_secrets, source_scheme
+from configs.sources import mask_secrets, source_scheme, split_member
 from data.files import load_bytes
 from data.messages import did_you_mean, show_list
+from data.parts import join_parts, natural
 from errors import DataLoadError
 
 OPTIONS = {"s3": ("endpoint_override", "region", "anonymous"), "gs": ("endpoint_override", "anonymous")}
@@ -28,27 +30,24 @@ PATIENT_S = 15  # who writes has more to lose by giving up than who waits for a 
 LONGEST_WAIT_S = 10
 
 
-def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame:
-    """Read a file of an object store.
+def load_object(source: str, encoding: str | None = None) -> pd.DataFrame:
+    """Read a file of an object store, or all files that a pattern in the last part of its path stands for.
 
     Args:
         source: s3://bucket/path or gs://bucket/path; `?endpoint_override=http://host:port`, `&region=...` and
             `&anonymous=true` may follow. Credentials come from where the store's own tools look for them.
-        text_columns: CSV and TSV: columns kept as text.
+        encoding: Of text files; None: found out.
 
     Raises: DataLoadError: the store does not answer or refuses, or there is no such bucket or file.
     """
-    where, scheme, path, open_it = _parse(source)
+    address, member = _split_member(source)
+    where, scheme, path, open_it = _parse(address)
     if "/" not in path.strip("/"):
         raise DataLoadError(f"{where}: expected {scheme}://BUCKET/PATH")
 
-    def locate() -> tuple[pafs.FileSystem, pafs.FileInfo]:
-        store = open_it()
-        return store, store.get_file_info(path)
-
-    def read() -> bytes:
+    def read(path: str) -> bytes:
         try:
-            store, info = _within(LONGEST_WAIT_S, locate)
+            store, info = _within(LONGEST_WAIT_S, lambda: _locate(open_it, path))
             if info.type != pafs.FileType.File:
                 raise DataLoadError(f"{where}: {_absent(store, path, info)}")
             with store.open_input_stream(path, compression=None) as stream:
@@ -56,7 +55,39 @@ def load_object(source: str, text_columns: Collection[str] = ()) -> pd.DataFrame
         except (OSError, ValueError) as error:  # what pyarrow's errors derive from
             raise DataLoadError(f"{where}: cannot be read: {store_error(error, scheme)}") from None
 
-    return load_bytes(where, read, text_columns)
+    folder, _, name = path.rpartition("/")
+    if not any(sign in name for sign in "*["):
+        return load_bytes(where, lambda: read(path), encoding, member)
+    try:
+        store = _within(LONGEST_WAIT_S, open_it)
+        found = _within(LONGEST_WAIT_S, lambda: store.get_file_info(pafs.FileSelector(folder)))
+    except (OSError, ValueError) as error:
+        raise DataLoadError(f"{where}: cannot be read: {store_error(error, scheme)}") from None
+    names = sorted(
+        (one.base_name for one in found if one.is_file and fnmatchcase(one.base_name, name)), key=natural
+    )
+    if not names:
+        raise DataLoadError(f"{where}: no file of such a name")
+    base = where.rpartition("/")[0]
+
+    def read_part(part: str) -> pd.DataFrame:
+        return load_bytes(part, lambda: read(f"{folder}/{part.rpartition('/')[2]}"), encoding, member)
+
+    return join_parts(where, [f"{base}/{one}" for one in names], read_part)
+
+
+def _split_member(source: str) -> tuple[str, str]:
+    """The address with its options, and what is meant in the file: s3://bucket/book.xlsx#Sheet2."""
+    address, mark, query = source.partition("?")
+    if mark:
+        query, _, member = query.partition("#")
+        return f"{address}?{query}", member
+    return split_member(source)
+
+
+def _locate(open_it: Callable[[], pafs.FileSystem], path: str) -> tuple[pafs.FileSystem, pafs.FileInfo]:
+    store = open_it()
+    return store, store.get_file_info(path)
 
 
 def open_objects(uri: str) -> tuple[pafs.FileSystem, str]:

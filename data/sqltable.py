@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from configs.sources import mask_secrets
+from data.exact import decimal_series, exact_series
 from data.messages import did_you_mean
 from data.names import check_names
 from errors import DataLoadError
@@ -111,15 +112,22 @@ def _select_all(connection: Connection, table: str, where: str) -> str:
 
 
 def _column(values: Sequence[Any]) -> pd.Series:
-    series = pd.Series(list(values))
+    series = exact_series(values)
     kinds = set(map(type, series.dropna())) if series.dtype == object else set()
     if Decimal in kinds and all(issubclass(kind, Number) for kind in kinds):
-        return series.astype(float)
+        return _numbers(values)
     if kinds and kinds <= {date, datetime}:
         return pd.to_datetime(series)
     if any(not issubclass(kind, CELLS) for kind in kinds):
         return series.map(str, na_action="ignore")
     return series
+
+
+def _numbers(values: Sequence[Any]) -> pd.Series:
+    """NUMERIC of scale 0 as whole numbers, else floats."""
+    if all(value is None or isinstance(value, (Decimal, int)) for value in values):
+        return decimal_series([None if value is None else Decimal(value) for value in values])
+    return pd.Series(list(values)).astype(float)
 
 
 def _reason(error: Any) -> str:

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
-import io
-from collections.abc import Iterator
-from pathlib import Path
+import lzma
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.sources import mask_secrets, source_scheme
-from data.csvtable import parse_csv
+from data.arrowtable import UNNAMED
+from data.csvtable import csv_names
+from data.files import DELIMITERS
 from data.messages import did_you_mean, show_list
+from data.sniff import binary_kind, packing, text_kind
 from errors import DataError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-INDEX = "__index_level_"
 # No header is so long; what is one, is no table, and the task will say so.
-LONGEST_LINE = 1 << 20
+HEAD_BYTES = 1 << 20
+MAGIC_BYTES = 16
 MOST_SHOWN = 30
 
 
 def check_target(source: str, target: str) -> None:
     """Refuse a local file that has no such column, as reading all of it would.
 
-    What only all of it would tell (JSON, a damaged file), or what lies elsewhere, is left to the task.
+    What only all of it would tell (JSON, a workbook, a damaged file, several files), or what lies elsewhere, is left
+    to the task.
 
     Raises: DataError: it has no such column. DataLoadError: its columns cannot be told apart.
     """
@@ -41,41 +43,36 @@ def check_target(source: str, target: str) -> None:
 
 def _columns(path: Path) -> list[str] | None:
     """The names of a file's columns; None where its beginning does not tell."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes.pop() if suffixes and suffixes[-1] in (".gz", ".zst") else ""
-    kind = suffixes[-1] if suffixes else ""
     try:
-        if kind == ".parquet" and not packed:
-            return [name for name in pq.read_schema(path).names if not name.startswith(INDEX)]
-        if kind in DELIMITERS:
-            with _open(path, packed) as file:
-                header = _first_record(io.TextIOWrapper(file, "utf-8-sig", newline=""), DELIMITERS[kind])
-            return [str(name) for name in parse_csv(header.encode(), DELIMITERS[kind], str(path)).columns]
-    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException):
+        with path.open("rb") as file:
+            magic = file.read(MAGIC_BYTES)
+        program = packing(magic)
+        if binary_kind(magic) == "parquet":
+            return [name for name in pq.read_schema(path).names if not name.startswith(UNNAMED)]
+        if program == "zip" or binary_kind(magic):
+            return None
+        with _open(path, program) as file:
+            head = _lines(file.read(HEAD_BYTES))
+    except (OSError, EOFError, ValueError, lzma.LZMAError, pa.ArrowException):
         return None
-    return None
+    name = path.name.rpartition(".")[0] if program else path.name
+    if head is None or text_kind(head, name) != "csv":
+        return None
+    mark = DELIMITERS.get(PurePosixPath(name.casefold()).suffix, ",")
+    return csv_names(head.encode(), mark, str(path))
 
 
-def _open(path: Path, packed: str) -> IO[bytes]:
-    if packed == ".gz":
-        return gzip.open(path, "rb")
-    if packed == ".zst":
+def _open(path: Path, program: str) -> IO[bytes]:
+    if program == "zstd":
         return pa.input_stream(path, compression="zstd")
-    return path.open("rb")
+    openers = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return openers[program](path, "rb") if program else path.open("rb")
 
 
-def _first_record(text: IO[str], delimiter: str) -> str:
-    """The text of the first record that is not empty, which may have several lines.
-
-    Raises: csv.Error, ValueError: there is none.
-    """
-    read: list[str] = []
-
-    def lines() -> Iterator[str]:
-        while line := text.readline(LONGEST_LINE):
-            read.append(line)
-            yield line
-
-    if not any(csv.reader(lines(), delimiter=delimiter)):
-        raise ValueError("no record")
-    return "".join(read)
+def _lines(head: bytes) -> str | None:
+    """The whole lines of a beginning in UTF-8; None where it has no row, or is no such text."""
+    if len(head) == HEAD_BYTES:
+        head = head[: head.rfind(b"\n") + 1]
+    text = head.decode("utf-8-sig")
+    n_lines = sum(bool(line.strip()) for line in text.splitlines())
+    return text if n_lines > 1 and "\0" not in text else None

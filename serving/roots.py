@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import unquote
 
-from configs.sources import mask_secrets, source_scheme
+from configs.sources import STDIN, is_pattern, mask_secrets, source_scheme, split_member
 from errors import ConfigError, DataLoadError
 
 UPLOADED = "upload:"
-# The folder of one table, and its name; nothing that could lead elsewhere.
-UPLOAD = re.compile(UPLOADED + r"([0-9a-f]{16})/[^/\\]+")
+# The folder of one table, its name, and what is meant in it; nothing that could lead elsewhere.
+UPLOAD = re.compile(UPLOADED + r"([0-9a-f]{16}/[^/\\#]+)(?:#(.+))?")
 
 
 class Roots:
@@ -33,7 +35,8 @@ class Roots:
     def source(self, asked: str) -> str:
         """The source to read for a client's dataset_path.
 
-        A relative path is looked for in each folder. Links are followed first: what counts is where the file lies.
+        A relative path is looked for in each folder. Links are followed first: what counts is where the file lies,
+        every file of a pattern, and the file that a sheet or another file is taken from.
 
         Raises: DataLoadError: it is outside, or not there. What lies outside is not told.
         """
@@ -43,26 +46,30 @@ class Roots:
             return self._uploaded(asked)
         if source_scheme(asked):
             return self._remote(asked)
+        if asked == STDIN:
+            raise DataLoadError(f"dataset_path={asked!r}: there is no standard input here; {self._allowed()}")
         inside = [real for folder in self._folders if (real := _inside(folder, asked)) is not None]
         if not inside:
             raise DataLoadError(f"dataset_path={asked!r}: outside of what is allowed; {self._allowed()}")
         found = next((real for real in inside if real.is_file()), None)
         if found is None:
+            found = next((place for folder in self._folders if (place := _within(folder, asked))), None)
+        if found is None:
             raise DataLoadError(f"dataset_path={asked!r}: no such file; {self._allowed()}")
         return str(found)
 
     def _uploaded(self, asked: str) -> str:
-        path = None
-        if UPLOAD.fullmatch(asked):
-            path = _inside(self._uploads.resolve(), asked.removeprefix(UPLOADED))
+        parts = UPLOAD.fullmatch(asked)
+        path = _inside(self._uploads.resolve(), parts[1]) if parts else None
         if path is None or not path.is_file():
             raise DataLoadError(
                 f"dataset_path={asked!r}: no such upload; POST /api/ml/train/tables makes one"
             )
-        return str(path)
+        return f"{path}#{parts[2]}" if parts and parts[2] else str(path)
 
     def _remote(self, asked: str) -> str:
-        parts = asked.replace("\\", "/").split("/")
+        # A server may take %2e%2e for .. as well, and once more unquoted.
+        parts = unquote(unquote(asked)).replace("\\", "/").split("/")
         if ".." not in parts and any(_begins(asked, prefix) for prefix in self._prefixes):
             return asked
         raise DataLoadError(f"dataset_path={mask_secrets(asked)!r}: not allowed; {self._allowed()}")
@@ -77,7 +84,7 @@ class Roots:
 def upload_of(dataset_path: str) -> str | None:
     """The folder of an uploaded table; None for another."""
     found = UPLOAD.fullmatch(dataset_path)
-    return None if found is None else found[1]
+    return None if found is None else found[1].partition("/")[0]
 
 
 def _begins(source: str, prefix: str) -> bool:
@@ -97,6 +104,27 @@ def _folder(root: str) -> Path:
             "of the tables"
         )
     return folder
+
+
+def _within(folder: Path, asked: str) -> str | None:
+    """A sheet or file in a file of the folder, or a pattern all of whose files are in it, as a source; else None.
+
+    The last part of a pattern alone may be one, so that no link to another folder is gone through.
+    """
+    file, member = split_member(asked)
+    real = _inside(folder, file)
+    if real is None:
+        return None
+    if member and real.is_file():
+        return f"{real}#{member}"
+    place = _inside(folder, str(PurePath(asked).parent))
+    if member or place is None or not place.is_dir() or not is_pattern(PurePath(asked).name):
+        return None
+    if is_pattern(str(place)):  # a folder of such a name would be taken for one
+        return None
+    pattern = place / PurePath(asked).name
+    found = glob.glob(str(pattern))
+    return str(pattern) if found and all(_inside(folder, one) for one in found) else None
 
 
 def _inside(folder: Path, asked: str) -> Path | None:

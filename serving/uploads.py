@@ -132,11 +132,12 @@ def _safe_name(name: str) -> str:
     name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", name)[-1])
     name = name.encode()[-LONGEST_NAME:].decode(errors="ignore").lstrip(".-")
     bare = name.lower()
+    is_archive = bare.endswith(".zip")
     for packed in PACKED_SUFFIXES:
         bare = bare.removesuffix(packed)
-    if not bare.endswith(TABLE_SUFFIXES):
-        allowed = ", ".join(TABLE_SUFFIXES)
-        raise DataLoadError(f"file: '{name}' has no known format; allowed: {allowed}, plain, .gz or .zst")
+    if not is_archive and not bare.endswith(TABLE_SUFFIXES):
+        allowed, packings = ", ".join(TABLE_SUFFIXES), ", ".join(PACKED_SUFFIXES)
+        raise DataLoadError(f"file: '{name}' has no known format; allowed: {allowed}, plain, {packings}")
     return name
 
 

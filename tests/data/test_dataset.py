@@ -330,7 +330,7 @@ def test_duplicate_column_names(tmp_path, write):
         ("t.csv.gz", b"", "empty file"),
         ("t.csv.gz", gzip.compress(b""), "empty file"),
         ("t.csv", b"", "empty file"),
-        ("t.csv", f"a,{TARGET}\n1,0\n".encode("cp949"), "not UTF-8"),
+        ("t.csv", f"a,{TARGET}\n".encode() * 9 + b"1,\xff\n", "is not UTF-8, which the rest is"),
         ("t.csv", f"a,{TARGET}\n".encode(), "no rows"),
     ],
 )

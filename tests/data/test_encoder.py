@@ -46,7 +46,6 @@ def encoder(frame):
 def test_names_and_cardinalities_follow_the_table(encoder):
     assert encoder.feature_names == ("연간 소득", "code", "count", "text", "flag", "answer")
     assert encoder.cardinalities == (0, 4, 0, 4, 0, 0)
-    assert encoder.text_columns == ("text",)
 
 
 def test_codes_are_places_in_sorted_order(encoder, frame):
