@@ -119,7 +119,7 @@ def answer_frame(
             raise DataError(
                 f"--id-column '{name}': no such column; there is: {', '.join(map(str, frame.columns))}"
             )
-    prediction = bundle.predict_encoded(bundle.encoder.transform(frame, unreadable))
+    prediction = bundle.predict(frame, unreadable)
     ids = {name: frame[name].to_numpy() for name in id_columns}
     columns: dict[str, Any] = {}
     if bundle.target.problem_type == "regression":

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.cell_format import Unreadable
 from data.encoder import Encoder
 from data.target import Target
 from data.versions import format_problem
@@ -98,14 +99,20 @@ class Bundle:
         return self._session.predict(X)
 
     def encode(
-        self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
+        self,
+        rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
+        unreadable: Unreadable = "error",
     ) -> np.ndarray:
         """Encode a frame, a list of records, or a list of values in the order of `encoder.column_names`.
+
+        Args:
+            rows: What to encode.
+            unreadable: In a frame, what becomes of a cell that contradicts how its column was written in training.
 
         Raises: DataError: a missing column or a value that does not fit; names row, column and value.
         """
         if hasattr(rows, "columns"):
-            return self.encoder.transform(rows)
+            return self.encoder.transform(rows, unreadable)
         if not rows:
             raise DataError("no rows to predict; at least one is needed")
         return np.stack([self._encode_row(i, row) for i, row in enumerate(rows)])
@@ -119,10 +126,12 @@ class Bundle:
             raise DataError(f"row {index}: {error}") from None
 
     def predict(
-        self, rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]]
+        self,
+        rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
+        unreadable: Unreadable = "error",
     ) -> EnsemblePrediction:
         """Predict raw rows; see `encode` for what they may be."""
-        return self.predict_encoded(self.encode(rows))
+        return self.predict_encoded(self.encode(rows, unreadable))
 
 
 def load_bundle(path: str | Path, n_threads: int = 1) -> Bundle:
@@ -184,7 +193,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path}: not a bundle: manifest.json has no format_version")
     problem = format_problem(manifest, FORMAT_VERSIONS, "format_version")
     if problem:
-        raise BundleError(f"{path}: bundle of {problem}")
+        older = manifest["format_version"] in range(min(FORMAT_VERSIONS))
+        again = "; build it again from its run: tabularay ensemble RUN" if older else ""
+        raise BundleError(f"{path}: bundle of {problem}{again}")
     if manifest.get("bundle_id") != bundle_id(manifest):
         raise BundleError(f"{path / 'manifest.json'}: changed since the bundle was made")
     return manifest

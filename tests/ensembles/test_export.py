@@ -66,7 +66,7 @@ def test_all_that_is_known_is_kept(dataset, members, tmp_path):
     known = {row.tobytes() for row in np.asarray(dataset.X)}
     assert all(row.tobytes() in known for row in bundle.background)
     manifest = read_manifest(tmp_path / "bundle")
-    assert manifest["format_version"] == 2
+    assert (manifest["format_version"], manifest["needs"]) == (3, "0.2.0")
     assert manifest["scores"] == FACTS["scores"]
     assert [(m["trial"], m["weight"], m["n_models"]) for m in manifest["members"]] == [
         ("0000-xgboost", 0.75, 2),
@@ -154,7 +154,7 @@ def test_a_graph_too_large_for_the_format_says_so(dataset, members, tmp_path, mo
         write_bundle(tmp_path / "bundle", Contents(dataset, members, facts=FACTS))
 
 
-@pytest.mark.parametrize(("version", "remedy"), [(1, "tabularay ensemble RUN"), (3, "later version")])
+@pytest.mark.parametrize(("version", "remedy"), [(1, "tabularay ensemble RUN"), (4, "needs tabularay 0.2.0")])
 def test_other_formats_are_refused_with_a_remedy(dataset, members, tmp_path, version, remedy):
     write_bundle(tmp_path / "bundle", Contents(dataset, members, facts=FACTS))
     path = tmp_path / "bundle" / "manifest.json"

@@ -27,7 +27,7 @@ def bundle_of(target, conformal, prediction, threshold=None):
         target=target,
         conformal=conformal,
         threshold=threshold,
-        predict=lambda frame: prediction,
+        predict=lambda frame, unreadable="error": prediction,
     )
 
 
