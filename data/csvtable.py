@@ -123,8 +123,8 @@ def _plain(data: bytes, layout: Layout) -> tuple[bytes | memoryview, str]:
     """The rows with one mark, and nothing else, between cells; a view where nothing is to be changed."""
     quoted = b'"' in data
     if layout.delimiter == BLANKS:
-        body = _stripped(data[layout.begins :])
-        return _rewrite(body, " ") if quoted else (re.sub(rb"[ \t]+", b"\t", body), "\t")
+        body = data[layout.begins :]
+        return _rewrite(_stripped(body), " ") if quoted else (_tabbed(body), "\t")
     view = memoryview(data)[layout.begins :]
     if len(layout.names) == 1:
         n_blank = len(data) - len(data.rstrip(b"\r\n"))  # lines at the end, which are no rows
@@ -138,6 +138,14 @@ def _plain(data: bytes, layout: Layout) -> tuple[bytes | memoryview, str]:
     if quoted:
         return _rewrite(bytes(view), layout.delimiter)
     return re.sub(mark + blank, layout.delimiter.encode(), bytes(view)), layout.delimiter
+
+
+def _tabbed(body: bytes) -> bytes:
+    """One tab for each run of blanks, and none at the ends of lines."""
+    body = re.sub(rb"[ \t]+", b"\t", body).strip(b"\t")
+    for end in (b"\n", b"\r"):
+        body = body.replace(b"\t" + end, end).replace(end + b"\t", end)
+    return body
 
 
 def _unescape(data: bytes) -> bytes:
