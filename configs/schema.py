@@ -196,8 +196,8 @@ class TrainingServiceConfig(Section):
     Attributes:
         enabled: Whether training tasks are taken.
         runs: Folder of the tasks, the uploads and the run directories.
-        roots: Where tables may be read from: folders, or the beginnings of s3://, gs://, redis: and sql: sources;
-            uploads always may. Default: the folder that the server was started in.
+        roots: Where tables may be read from: folders, or the beginnings of s3://, gs://, https://, redis: and sql:
+            sources; uploads always may. Default: the folder that the server was started in.
         address: Job server of a running Ray cluster; default: a Ray of this machine, for training alone.
         cpus: CPUs of that Ray; default: those that the replicas leave, at least one.
         max_running: Tasks that run at once; the others wait.

@@ -50,17 +50,21 @@ def _open(data: bytes, program: str) -> IO[bytes]:
 
 
 def _read(stream: IO[bytes], n_packed: int, where: str) -> bytes:
-    limit = most_bytes(n_packed)
     pieces, size = [], 0
     while piece := stream.read(PIECE_BYTES):
         size += len(piece)
-        if size > limit:
-            raise DataLoadError(
-                f"{where}: expands to more than {limit:,} bytes, {limit / max(n_packed, 1):,.0f} times its size; "
-                "unpack it and name the file in it, if that is right"
-            )
+        _check_size(size, n_packed, where)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _check_size(size: int, n_packed: int, where: str) -> None:
+    limit = most_bytes(n_packed)
+    if size > limit:
+        raise DataLoadError(
+            f"{where}: expands to more than {limit:,} bytes, {limit / max(n_packed, 1):,.0f} times its size; "
+            "unpack it and name the file in it, if that is right"
+        )
 
 
 def most_bytes(n_packed: int) -> int:
@@ -72,10 +76,12 @@ def most_bytes(n_packed: int) -> int:
 def zip_kind(data: bytes, where: str) -> str:
     """workbook, or zip, for an archive of files.
 
-    Raises: DataLoadError: it is damaged, or a document.
+    Raises: DataLoadError: it is damaged, a document, or a workbook that expands beyond measure.
     """
-    names = {info.filename for info in _archive(data, where).infolist()}
+    files = _archive(data, where).infolist()
+    names = {info.filename for info in files}
     if any(name.startswith("xl/") for name in names) or _is_ods(data, names):
+        _check_size(sum(info.file_size for info in files), len(data), where)
         return "workbook"
     documents = {"word/": "a Word document", "ppt/": "a PowerPoint presentation"}
     for folder, kind in documents.items():

@@ -71,12 +71,14 @@ def _frame(table: pa.Table, where: str) -> pd.DataFrame:
 
 def series_of(column: pa.ChunkedArray) -> pd.Series:
     """A column in a plain type: text, float, int, bool, date, or objects that lose nothing."""
+    if getattr(column.type, "extension_name", "").startswith("pandas."):  # periods and intervals
+        return pd.Series(
+            [None if one is pd.NaT else one for one in column.to_pandas().astype("str")], dtype="str"
+        )
     column = _unwrapped(column)
     kind = column.type
     if pa.types.is_decimal(kind):
         return decimal_series(column.to_pylist()) if kind.scale <= 0 else _floats(column)
-    if pa.types.is_float16(kind):
-        return pd.Series(column.to_numpy().astype(np.float64))
     if pa.types.is_integer(kind) and column.null_count:
         return _nullable(column)
     if pa.types.is_date(kind):
@@ -97,6 +99,8 @@ def _unwrapped(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _unwrapped(pa.chunked_array(chunks, kind.value_type))
     if pa.types.is_dictionary(kind):
         return _unwrapped(column.cast(kind.value_type))
+    if pa.types.is_float16(kind):
+        return column.cast(pa.float64())
     return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else column
 
 

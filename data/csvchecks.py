@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.csvlayout import NUMBER, Layout
-from data.messages import show_list
+from data.messages import count, show_list
 from errors import DataLoadError
 
 # First words of a line that sums up the rows above it.
@@ -114,7 +114,7 @@ def drop_odd_rows(data: bytes, table: pa.Table, layout: Layout, notes: list[str]
     while n_rows and all(not column[n_rows - 1].is_valid for column in table.columns):
         n_rows -= 1
     if 0 < n_rows < len(table):
-        notes.append(f"{len(table) - n_rows:,} lines without a value at the end are left out")
+        notes.append(f"left out: {count(len(table) - n_rows, 'line')} without a value at the end")
         table = table.slice(0, n_rows)
     if _is_total(table):
         cells = [column[-1].as_py() or "" for column in table.columns]
@@ -137,7 +137,7 @@ def _drop_headers(data: bytes, table: pa.Table, layout: Layout, notes: list[str]
     if not again or len(again) == len(table):
         return table
     lines = [_lines_of(data, layout, row)[0] for row in again[:FEW_LINES]]
-    notes.append(f"{len(again):,} rows repeat the header and are left out: lines {show_list(lines)}")
+    notes.append(f"left out: {count(len(again), 'row')} with the header again: line {show_list(lines)}")
     mask = pa.array([True] * len(table)).to_numpy(zero_copy_only=False).copy()
     mask[again] = False
     return table.filter(pa.array(mask))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from data.messages import show
 
-MARKS = ",;\t|"
+MARKS = ",;\t|^\x01"
 BLANKS = " "  # any run of blanks and tabs
 NO_MARK = "\x1f"
 SAMPLE_BYTES = 1 << 18

@@ -13,11 +13,13 @@ import pyarrow.csv as pacsv
 
 from data.csvchecks import check_quotes, drop_odd_rows
 from data.csvlayout import BLANKS, Layout, find_layout
-from data.messages import show, show_error, show_list
+from data.messages import count, show, show_error, show_list
 from data.names import check_names
 from errors import DataLoadError
 
 BLOCK_BYTES = 1 << 24
+# Within a quoted cell, and not at its end, where it is the last letter of a folder.
+ESCAPED = re.compile(rb'(?:\A|[,;\t|\r\n])[ ]?"[^"\r\n]*\\"(?![,;\t|\r\n"]|\Z)')
 LARGEST_BLOCK = (1 << 31) - 1
 
 
@@ -40,8 +42,12 @@ def parse_csv(data: bytes, delimiter: str, where: str) -> pd.DataFrame:
             f"{where}: line {line:,} holds a zero byte, which no text does; the file is damaged"
         )
     csv.field_size_limit(1 << 30)  # the default refuses cells of 128 KiB
-    layout = find_layout(data, delimiter)
+    unescaped = _unescape(data)
+    layout = find_layout(unescaped, delimiter)
     notes = list(layout.notes)
+    if unescaped is not data:
+        notes.append("a backslash before a quote within a quoted cell is read as its escape")
+        data = unescaped
     table = _read(data, layout, where, notes)
     check_quotes(data, table, layout, where)
     table = drop_odd_rows(data, table, layout, notes)
@@ -99,7 +105,7 @@ def _read(data: bytes, layout: Layout, where: str, notes: list[str]) -> pa.Table
         reason = _ragged(data, layout, where) or f"{where}: not a table: {show_error(error)}"
         raise DataLoadError(reason) from None
     if comments:
-        notes.append(f"{len(comments):,} comment lines are passed over: {show_list(comments, 3)}")
+        notes.append(f"passed over: {count(len(comments), 'comment line')}: {show_list(comments, 3)}")
     return table
 
 
@@ -117,8 +123,8 @@ def _plain(data: bytes, layout: Layout) -> tuple[bytes | memoryview, str]:
     """The rows with one mark, and nothing else, between cells; a view where nothing is to be changed."""
     quoted = b'"' in data
     if layout.delimiter == BLANKS:
-        body = _stripped(data[layout.begins :])
-        return _rewrite(body, " ") if quoted else (re.sub(rb"[ \t]+", b"\t", body), "\t")
+        body = data[layout.begins :]
+        return _rewrite(_stripped(body), " ") if quoted else (_tabbed(body), "\t")
     view = memoryview(data)[layout.begins :]
     if len(layout.names) == 1:
         n_blank = len(data) - len(data.rstrip(b"\r\n"))  # lines at the end, which are no rows
@@ -132,6 +138,21 @@ def _plain(data: bytes, layout: Layout) -> tuple[bytes | memoryview, str]:
     if quoted:
         return _rewrite(bytes(view), layout.delimiter)
     return re.sub(mark + blank, layout.delimiter.encode(), bytes(view)), layout.delimiter
+
+
+def _tabbed(body: bytes) -> bytes:
+    """One tab for each run of blanks, and none at the ends of lines."""
+    body = re.sub(rb"[ \t]+", b"\t", body).strip(b"\t")
+    for end in (b"\n", b"\r"):
+        body = body.replace(b"\t" + end, end).replace(end + b"\t", end)
+    return body
+
+
+def _unescape(data: bytes) -> bytes:
+    """Quotes within quoted cells doubled where a backslash stands before them, as some programs write; as long."""
+    if b'\\"' not in data or not ESCAPED.search(data):
+        return data
+    return data.replace(b'\\"', b'""')
 
 
 def _stripped(body: bytes) -> bytes:
@@ -159,7 +180,7 @@ def _named(table: pa.Table, layout: Layout, where: str, notes: list[str]) -> pa.
     if empty and len(empty) < len(kept):
         kept = [j for j in kept if j not in empty]
         if len(table):
-            notes.append(f"{len(empty)} columns have neither name nor values and are left out")
+            notes.append(f"left out: {count(len(empty), 'column')} with neither name nor values")
     for j in kept:
         if not names[j].strip():
             raise DataLoadError(
@@ -189,6 +210,8 @@ def _ragged(data: bytes, layout: Layout, where: str) -> str:
             continue
         split = "" if layout.delimiter in ",\t" else f" (split at {layout.delimiter!r})"
         spans = f"; a quote there holds everything down to line {last:,}" if last > line else ""
+        if not spans and data.count(b'"') % 2 and last == _n_lines(data.rstrip(b"\r\n")) + 1:
+            spans = "; a quote there is never closed"
         return f"{where}: line {line:,} has {len(cells):,} fields, the header has {n:,}{split}{spans}"
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -35,10 +36,10 @@ def load_file(path: str, encoding: str | None = None) -> pd.DataFrame:
     """
     if path == STDIN:
         return load_bytes("stdin", sys.stdin.buffer.read, encoding)
-    whole = Path(path)
-    if whole.is_dir():
-        return join_parts(path, parts_of_folder(whole), lambda part: _load_one(part, "", encoding))
-    if not whole.exists():
+    # os.path has no objection to names that no file can have; reading says what is wrong with them.
+    if os.path.isdir(path):
+        return join_parts(path, parts_of_folder(Path(path)), lambda part: _load_one(part, "", encoding))
+    if not os.path.exists(path):
         file, member = split_member(path)
         if is_pattern(file):
             return join_parts(path, find_parts(file), lambda part: _load_one(part, member, encoding))

@@ -38,6 +38,11 @@ def show_list(values: Iterable[Any], most: int = 10) -> str:
     return ", ".join(show(value) for value in values[:most]) + more
 
 
+def count(n: int, noun: str) -> str:
+    """So many of a thing: 1 line, 2,000 lines."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def show_number(value: float) -> str:
     """The number with about six digits, and never as a power of ten where people would not write one."""
     return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.6g}"  # noqa: PLR2004

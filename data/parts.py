@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,11 +27,13 @@ def find_parts(pattern: str) -> list[str]:
 
     Raises: DataLoadError: none.
     """
-    found = sorted((path for path in glob.glob(pattern) if Path(path).is_file()), key=natural)
+    found = sorted((path for path in glob.glob(pattern) if os.path.isfile(path)), key=natural)
     if not found:
         folder = Path(pattern).parent
         missing = (
-            "" if WILD.search(str(folder)) or folder.is_dir() else f"; there is no folder {str(folder)!r}"
+            ""
+            if WILD.search(str(folder)) or os.path.isdir(folder)
+            else f"; there is no folder {str(folder)!r}"
         )
         raise DataLoadError(f"{pattern}: no file of such a name{missing}")
     return found

@@ -41,6 +41,7 @@ STRANGERS = {
     b"version https://git-lfs.github.com": "a Git LFS pointer, not the file itself; fetch it: git lfs pull",
     b"%!PS": "a PostScript document",
     b"{\\rtf": "a rich text document",
+    b"#!/": "a script",
     b"\x00" * 12 + b"\xc2\xea\x81\x60": "a SAS file; write its table as CSV or Parquet",
 }
 SQLITE = b"SQLite format 3\x00"

@@ -14,7 +14,7 @@ from typing import Any
 
 from configs.load import SAMPLES, load_config
 from configs.schema import JobConfig
-from configs.sources import mask_secrets, source_scheme
+from configs.sources import STDIN, is_pattern, mask_secrets, source_scheme, split_member
 from errors import ConfigError
 from tuning.cluster import CHECKOUT, NOT_SHIPPED
 
@@ -93,7 +93,12 @@ def _paths(config: JobConfig) -> dict[str, str]:
     for key, value in (("data.source", config.data.source), ("data.test_source", config.data.test_source)):
         if value is None or source_scheme(value) or Path(value).is_relative_to(SAMPLES):
             continue
-        if not Path(value).is_absolute() and not Path(value).exists():
+        if value == STDIN:
+            raise ConfigError(
+                f"{key}=-: a job on a cluster has no standard input; name a file that it can read"
+            )
+        place = Path(split_member(value)[0])
+        if not (place.is_absolute() or place.exists() or (is_pattern(value) and place.parent.is_dir())):
             raise ConfigError(
                 f"{key}={value}: no such file here; a path on the cluster's machines is absolute"
             )

@@ -113,6 +113,13 @@ def test_configuration_errors_hold_no_password(arguments):
         "sql:postgresql://u:${oc.env:HOME}@h/db#t",
         "s3://bucket/a b/t.csv.gz?endpoint_override=http://localhost:9000&region=eu-west-1",
         "C:\\folder\\",
+        "-",
+        "book.xlsx#Sheet 2 (May)",
+        "tables.zip#folder/a b.csv",
+        "folder/part-*.parquet",
+        "part-[0-9]?.csv",
+        "https://user:p%40ss@host:8443/a/t.csv?version=2&sign=a%2Fb=",
+        "s3://bucket/part-*.csv?region=eu-west-1",
     ],
 )
 def test_a_source_arrives_from_the_command_line_as_it_was_typed(source):

@@ -47,18 +47,19 @@ QUIRKS = {
     "title of one word": (["Export", "v,w,y"], COMMA, "line 1 stands before the header"),
     "padded title": (["Export of May,,", ",,", "v,w,y"], COMMA, "line 1 stands before the header"),
     "comments": (["# by hand", "# in, May, 2024", "v,w,y"], COMMA, "line 2 is a comment"),
-    "comment between": (["v,w,y"], [*COMMA[:60], "# here the second half", *COMMA[60:]], "1 comment lines"),
+    "comment between": (["v,w,y"], [*COMMA[:60], "# here the second half", *COMMA[60:]], "1 comment line"),
     "total": (["v,w,y"], [*COMMA, "Total,,120"], "line 122 is a total"),
     "total of another tongue": (["v,w,y"], [*COMMA, "합계:,,120"], "line 122 is a total"),
     "total and commas": (["v,w,y"], [*COMMA, "SUM,,120", ",,", ",,", ""], "line 122 is a total"),
     "commas": (["v,w,y"], [*COMMA, *[",,"] * 5], "5 lines without a value"),
-    "header again": (["v,w,y"], [*COMMA[:60], "v,w,y", *COMMA[60:]], "lines 62"),
+    "header again": (["v,w,y"], [*COMMA[:60], "v,w,y", *COMMA[60:]], "header again: line 62"),
     "tab": (["v\tw\ty"], ["\t".join(row) for row in ROWS], ""),
     "pipe": (["v|w|y"], ["|".join(row) for row in ROWS], ""),
     "blanks": (["v w y"], [" ".join(row) for row in ROWS], "separated by blanks"),
     "aligned": (["   v   w y "], ["  ".join(row).rjust(14) for row in ROWS], "separated by blanks"),
     "blanks after": (["v, w, y"], [", ".join(row) for row in ROWS], ""),
     "blanks after, quoted": (["v, w, y"], [f'{a}, "{b}", "{c}"' for a, b, c in ROWS], ""),
+    "carets": (["v^w^y"], ["^".join(row) for row in ROWS], ""),
     "sep with commas": (["sep=,", "v,w,y"], COMMA, "line 1 says"),
     "row names of R": (["v,w,y"], [f'"{k}",{row}' for k, row in enumerate(COMMA, 1)], "names of the rows"),
 }
@@ -95,6 +96,15 @@ def test_cells_are_kept_as_they_are_written():
     assert frame.iloc[1].tolist() == ['5" pipe', "'q'", "y"]
 
 
+def test_quotes_with_a_backslash_before_them():
+    frame = table(["a,b"], ['1,"say \\"hi\\", he said"', '2,"{\\"k\\": 1}"', '3,"C:\\x"'])
+    assert frame["b"].tolist() == ['say "hi", he said', '{"k": 1}', "C:\\x"]
+    assert "backslash" in frame.attrs["notes"][0]
+    frame = table(["a,b"], ['1,"C:\\"', '2,5\\" pipe'])
+    assert frame["b"].tolist() == ["C:\\", '5\\" pipe']
+    assert frame.attrs["notes"] == []
+
+
 def test_line_breaks_in_quoted_cells():
     check(
         table(["v,w,y"], [f'{a},"{b}\nmore, and more",{c}' for a, b, c in ROWS]),
@@ -112,6 +122,7 @@ def test_line_breaks_in_quoted_cells():
         ('1.5,"ab,p', None),
         ('"1.5,ab,p', '-1.5,"cd",q'),
         ('1.5,ab,"p', '-1.5,cd"x,q'),
+        ('"', '"'),
     ],
 )
 def test_a_quote_that_swallows_rows_is_named_with_its_line(opened, closed):

@@ -173,6 +173,28 @@ def test_what_expands_beyond_measure_is_refused(tmp_path, monkeypatch, pack):
     assert len(load_typed(str(tmp_path / "fine.csv"))) > 1000
 
 
+def test_a_workbook_that_expands_beyond_measure_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.archives.FREE_BYTES", 1 << 10)
+    bomb = zipped(xl__worksheets__sheet1_xml=b"0" * 4_000_000)
+    assert "expands to more than" in refused(tmp_path, "t.xlsx", bomb)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "x" * 5000 + "*", "a\0b", "a/\0*", "#", "[", "x.zip#a"])
+def test_a_path_that_no_file_has(path):
+    with pytest.raises(DataLoadError, match=r"no such file|no file of such a name|cannot be read"):
+        load_table(path)
+
+
+def test_periods_and_intervals_are_texts(tmp_path):
+    frame = pd.DataFrame({"p": pd.period_range("2024-01", periods=2, freq="M"), "i": pd.interval_range(0, 2)})
+    frame.loc[1, "p"] = pd.NaT
+    frame.to_parquet(tmp_path / "t.parquet")
+    got = load_table(str(tmp_path / "t.parquet"))
+    assert got["i"].tolist() == ["(0, 1]", "(1, 2]"]
+    assert got["p"].iloc[0] == "2024-01"
+    assert got["p"].isna().tolist() == [False, True]
+
+
 def test_a_sheet_of_a_workbook(tmp_path):
     when, day = dt.datetime(2024, 1, 2, 3, 4), dt.date(2024, 1, 2)
     rows = [
