@@ -182,7 +182,7 @@ def test_a_workbook_that_expands_beyond_measure_is_refused(tmp_path, monkeypatch
 @pytest.mark.parametrize("path", ["x" * 5000, "x" * 5000 + "*", "a\0b", "a/\0*", "#", "[", "x.zip#a"])
 def test_a_path_that_no_file_has(path):
     with pytest.raises(DataLoadError, match=r"no such file|no file of such a name|cannot be read"):
-        load_table(path)
+        load_typed(path)
 
 
 def test_periods_and_intervals_are_texts(tmp_path):
