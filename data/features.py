@@ -62,6 +62,13 @@ class FeatureSpec:
     numbers: NumberText | None = None
     dates: DateText | None = None
 
+    @property
+    def written(self) -> str:
+        """A cell as the column has them; empty where it is what it is."""
+        if self.dates is not None:
+            return self.dates.example
+        return self.numbers.example if self.numbers is not None else ""
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
         """What `asdict` and JSON described.

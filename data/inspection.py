@@ -82,6 +82,7 @@ class ColumnReport:
         frequent: The most frequent categories, most frequent first; empty for other columns.
         examples: The first few different values, as text.
         note: Why it is left out, or what is unusual.
+        format: A cell as the column's text is read, such as 1.234,5 or 31.01.2024; empty where cells are what they are.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ColumnReport:
     frequent: tuple[Frequency, ...]
     examples: tuple[str, ...]
     note: str
+    format: str
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def _describe(series: pd.Series, spec: FeatureSpec) -> ColumnReport:
         frequent=_frequent(series) if spec.kind in ("categorical", "boolean") else (),
         examples=spec.examples,
         note=spec.note,
+        format=spec.written,
     )
 
 
