@@ -291,7 +291,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     """
     from data.new_rows import unlike_training
     from data.sources import load_table
-    from ensembles.answers import answer_frame, csv_text
+    from ensembles.answers import answer_frame, csv_text, one_sided
     from ensembles.bundle import load_bundle
     from ensembles.registry import find_bundle
 
@@ -299,7 +299,11 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     table = load_table(source)
     frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
-    notes = [*table.attrs.get("notes", ()), *unlike_training(bundle.encoder, table)]
+    notes = [
+        *table.attrs.get("notes", ()),
+        *unlike_training(bundle.encoder, table),
+        *one_sided(bundle, frame),
+    ]
     for note in notes:
         err.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
     if explain:

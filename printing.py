@@ -187,6 +187,13 @@ def honesty_lines(scores: dict[str, Any]) -> list[str]:
             f"Classes are decided for {goal['for']}: cross-validated {number(goal['before'])} -> "
             f"{number(goal['after'])}"
         )
+    if "never_positive" in scores:
+        found = scores["never_positive"]
+        lines.append(
+            f"[yellow]F1 is 0: no row's probability of the positive class reaches one half (highest "
+            f"{number(found['highest'])}); ensemble.threshold=f1 decides from {number(found['threshold'])} on, "
+            f"cross-validated F1 {number(found['f1'])}[/yellow]"
+        )
     if "refitted" in scores:
         kept = scores["refitted"]["kept"]
         reason = f"; {len(kept)} kept their fold models: {escape(next(iter(kept.values())))}" if kept else ""

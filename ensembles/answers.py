@@ -145,6 +145,26 @@ def answer_frame(
     return pd.DataFrame(ids | columns)
 
 
+def one_sided(bundle: Bundle, answers: pd.DataFrame) -> list[str]:
+    """What is said where no row of a binary problem is called positive: how likely one was, and what would change it.
+
+    Args:
+        bundle: The model.
+        answers: What answer_frame made.
+    """
+    positive = bundle.target.positive
+    if positive is None or bundle.threshold is not None or (answers["prediction"] == positive).any():
+        return []
+    highest = f"the highest probability is {answers[f'probability_{positive}'].max():.4g}"
+    never = bundle.manifest.get("scores", {}).get("never_positive")
+    if never is None:
+        return [f"no row is called {positive!r}; {highest}"]
+    return [
+        f"no row is called {positive!r}; {highest}. A model built with ensemble.threshold=f1 decides from "
+        f"{never['threshold']:.4g} on (F1 {never['f1']:.4g} out of fold)"
+    ]
+
+
 def csv_text(answers: pd.DataFrame) -> str:
     """What answer_frame made, as CSV; sets of labels are written as JSON lists."""
     if "prediction_set" in answers.columns:

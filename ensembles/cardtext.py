@@ -178,6 +178,12 @@ def _honesty(manifest: Manifest) -> list[str]:
             f"{number(threshold['before'])} by the likeliest class, {number(threshold['after'])} as decided"
         )
         lines.append(f"- classes are decided for {threshold['for']}: {values} (out of fold)")
+    if never := scores.get("never_positive"):
+        lines.append(
+            f"- no row is rightly called positive (highest probability {number(never['highest'])}): "
+            f"`ensemble.threshold=f1` decides from {number(never['threshold'])} on "
+            f"(F1 {number(never['f1'])} out of fold)"
+        )
     if found := scores.get("test_honesty"):
         lines += _on_test(found)
     if manifest.get("problem_type") == "regression" and lines:

@@ -12,7 +12,7 @@ from configs.schema import ProblemType
 from ensembles.calibration import calibrate, fit_calibration
 from ensembles.calibration import report as calibration_report
 from ensembles.conformal import fit_intervals, fit_sets
-from ensembles.thresholds import Goal, fit_threshold
+from ensembles.thresholds import Goal, fit_threshold, never_positive
 from ensembles.thresholds import report as threshold_report
 
 
@@ -24,7 +24,8 @@ class Honesty:
         calibration: See calibration.py; None: the mean is used as it is.
         conformal: See conformal.py.
         threshold: See thresholds.py; None: the likeliest class.
-        report: Cross-validated figures: `calibration` and, where there is one, `threshold`.
+        report: Cross-validated figures: `calibration` and, where there is one, `threshold`; where no row is rightly
+            called positive, `never_positive`: the highest probability, the threshold that F1 would choose, its F1.
     """
 
     calibration: dict[str, Any] | None
@@ -72,4 +73,7 @@ def learn_honesty(rows: Validated, problem_type: ProblemType, goal: Goal | None)
     if goal is not None:
         threshold = fit_threshold(P, rows.y, goal)
         report["threshold"] = threshold_report(P, rows.y, rows.folds, goal)
+    elif never_positive(P, rows.y):
+        found = {"threshold": fit_threshold(P, rows.y, "f1")["threshold"], "highest": float(P[:, 1].max())}
+        report["never_positive"] = found | {"f1": threshold_report(P, rows.y, rows.folds, "f1")["after"]}
     return Honesty(calibration, fit_sets(P, rows.y), threshold, report)

@@ -40,6 +40,14 @@ def decide(P: np.ndarray, threshold: Threshold | None = None) -> np.ndarray:
     return (P[:, 1] >= threshold["threshold"]).astype(np.int64)
 
 
+def never_positive(P: np.ndarray, y: np.ndarray) -> bool:
+    """Whether the likeliest class of a binary problem is never rightly the positive one, so that F1 is 0.
+
+    Shape: P (n_samples, n_classes), y int64 (n_samples,).
+    """
+    return P.shape[1] == BINARY and bool(y.any()) and not (decide(P)[y == 1] == 1).any()
+
+
 def fit_threshold(P: np.ndarray, y: np.ndarray, goal: Goal) -> dict[str, Any]:
     """Choose how to decide, on calibrated out-of-fold probabilities.
 

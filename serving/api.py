@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from importlib.metadata import version
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -49,7 +50,7 @@ def build_app(
         log: Where they are noted.
         training: Takes training tasks; None: there are none.
     """
-    api = FastAPI(title="tabularay", description=DESCRIPTION, version="0.1.0")
+    api = FastAPI(title="tabularay", description=DESCRIPTION, version=version("tabularay"))
     api.state.access = access
     answer_errors(api)
     _add_routes(api, models, metrics)

@@ -1,10 +1,15 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from configs.schema import EnsembleConfig
-from ensembles.thresholds import check_goal, decide, fit_threshold, measure, report
+from data.target import Target
+from ensembles.answers import one_sided
+from ensembles.honesty import Validated, learn_honesty
+from ensembles.thresholds import check_goal, decide, fit_threshold, measure, never_positive, report
 from errors import ConfigError
 from tests.ensembles.test_calibration import softmax, truth
 
@@ -72,3 +77,30 @@ def test_what_does_not_fit_the_target_is_refused_with_its_classes():
     with pytest.raises(ConfigError, match=r"2 x 1 x 2"):
         check_goal(((0, 1), (1,)), ("a", "b"))
     assert EnsembleConfig(threshold=[[0, 5], [1, 0]]).threshold == ((0, 5), (1, 0))
+
+
+def test_where_f1_is_0_the_threshold_that_helps_is_told():
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 12, 3000)
+    y = (rng.random(3000) < p).astype(np.int64)
+    p = np.minimum(p, 0.49)
+    P = np.column_stack([1 - p, p])
+    assert never_positive(P, y)
+    rows = Validated(y, np.arange(3000) % 5, [P], [1.0])
+    found = learn_honesty(rows, "binary", None).report["never_positive"]
+    assert found["highest"] < 0.5
+    assert 0 < found["threshold"] < found["highest"]
+    assert found["f1"] > 0.1
+    assert "never_positive" not in learn_honesty(rows, "binary", "f1").report
+    assert not never_positive(P[:, ::-1], y)
+
+
+def test_predictions_without_a_positive_row_say_so():
+    target = Target("y", "binary", ("no", "yes"), "yes")
+    scores = {"never_positive": {"threshold": 0.12, "highest": 0.2, "f1": 0.3}}
+    bundle = SimpleNamespace(target=target, threshold=None, manifest={"scores": scores})
+    answers = pd.DataFrame({"prediction": ["no", "no"], "probability_yes": [0.1, 0.2]})
+    (note,) = one_sided(bundle, answers)
+    assert "no row is called 'yes'; the highest probability is 0.2" in note
+    assert "ensemble.threshold=f1 decides from 0.12 on (F1 0.3 out of fold)" in note
+    assert one_sided(bundle, answers.assign(prediction=["no", "yes"])) == []
