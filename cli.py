@@ -269,6 +269,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
         Literal["error", "missing"],
         typer.Option(help="A cell that contradicts how its column was written in training."),
     ] = "error",
+    encoding: Annotated[str | None, typer.Option(help="Of a text file; default: found out.")] = None,
     registry: RegistryDir = "registry",
     as_json: AsJson = False,
 ) -> None:
@@ -290,6 +291,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
       tabularay predict churn --input complaints.csv --explain
     """
     from data.new_rows import unlike_training
+    from data.rownames import with_row_names
     from data.sources import load_table
     from ensembles.answers import answer_frame, csv_text, one_sided
     from ensembles.bundle import load_bundle
@@ -297,7 +299,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
     folder = find_bundle(model, registry)
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
-    table = load_table(source)
+    table = with_row_names(load_table(source, encoding), bundle.encoder.column_names)
     frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
     notes = [
         *table.attrs.get("notes", ()),

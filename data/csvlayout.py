@@ -18,6 +18,8 @@ SAMPLE_BYTES = 1 << 18
 MOST_RECORDS = 200
 MOST_TITLES = 20
 NUMBER = re.compile(r"\s*[-+]?[$€£₩¥]?\s?(\d[\d.,' ]*|[.,]\d+)(e[-+]?\d+)?\s?[%€$]?\s*", re.IGNORECASE)
+# One number, though it holds commas: 1,5 or 1,234,567.
+WITH_COMMA = re.compile(r"\s*[-+]?(\d*,?\d+|\d{1,3}(,\d{3})+(\.\d+)?|\d*\.\d+)\s*")
 SEP_LINE = re.compile(r'"?sep=(\\t|.)"?\s*', re.IGNORECASE | re.DOTALL)
 
 
@@ -108,7 +110,7 @@ def _best(lines: Sequence[str], expected: str) -> _Reading:
     if _is_split_by_blanks(by_blanks):
         return by_blanks
     first = readings[0]
-    if all(NUMBER.fullmatch(",".join(row.cells)) or row.cells == [""] for row in readings[0].body):
+    if all(WITH_COMMA.fullmatch(",".join(row.cells)) for row in first.body if row.cells != [""]):
         return _Reading(NO_MARK, first.header, first.body, first.notes)  # decimal commas in one column
     return first
 

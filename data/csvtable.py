@@ -15,6 +15,7 @@ from data.csvchecks import check_quotes, drop_odd_rows
 from data.csvlayout import BLANKS, Layout, find_layout
 from data.messages import count, show, show_error, show_list
 from data.names import check_names
+from data.rownames import RowNames
 from errors import DataLoadError
 
 BLOCK_BYTES = 1 << 24
@@ -51,8 +52,11 @@ def parse_csv(data: bytes, delimiter: str, where: str) -> pd.DataFrame:
     table = _read(data, layout, where, notes)
     check_quotes(data, table, layout, where)
     table = drop_odd_rows(data, table, layout, notes)
+    first = table.column(0)
     table = _named(table, layout, where, notes)
     frame = table.to_pandas()
+    if len(layout.names) > 1 and not layout.names[0].strip():
+        frame.attrs["row_names"] = RowNames(first)
     frame.attrs["notes"] = notes
     return frame
 

@@ -158,11 +158,10 @@ def _decodes(sample: bytes, name: str) -> bool:
 
 def _is_damaged_utf8(data: bytes) -> bool:
     """Whether most of what is not ASCII is UTF-8: a few wrong bytes make no other encoding of it."""
-    n_right = len(
-        re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
-    )
-    n_wrong = data.decode("utf-8", "replace").count("\ufffd")
-    return n_right > 2 * n_wrong
+    letters = re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
+    # The longer a letter, the less it is one by chance.
+    n_right = sum(len(letter) - 1 for letter in letters)
+    return n_right > 2 * data.decode("utf-8", "replace").count("\ufffd")
 
 
 def _foreign(data: bytes) -> bytes:

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 SAVED = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__|index_level_\d+")
+
+
+class RowNames:
+    """The names of rows that were left out of a table; 0.1.0 had them as a column "index"."""
+
+    def __init__(self, cells: pa.ChunkedArray) -> None:
+        self._cells = cells
+
+    def column(self) -> pd.Series:
+        """The names as a column of texts."""
+        return self._cells.to_pandas()
+
+
+def with_row_names(frame: pd.DataFrame, wanted: Collection[str]) -> pd.DataFrame:
+    """The table with the names of its rows, for a model of 0.1.0 that learned from them."""
+    names = frame.attrs.get("row_names")
+    if (
+        names is None
+        or "index" not in wanted
+        or "index" in frame.columns
+        or len(names.column()) != len(frame)
+    ):
+        return frame
+    return frame.assign(index=names.column())
 
 
 def drop_row_numbers(frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

@@ -70,7 +70,10 @@ class Roots:
     def _remote(self, asked: str) -> str:
         # A server may take %2e%2e for .. as well, and once more unquoted.
         parts = unquote(unquote(asked)).replace("\\", "/").split("/")
-        if ".." not in parts and any(_begins(asked, prefix) for prefix in self._prefixes):
+        options = unquote(asked).partition("?")[2]
+        leads_away = source_scheme(asked) in ("s3", "gs") and "endpoint_override" in options
+        begins = any(_begins(asked, prefix) for prefix in self._prefixes)
+        if asked in self._prefixes or (begins and ".." not in parts and not leads_away):
             return asked
         raise DataLoadError(f"dataset_path={mask_secrets(asked)!r}: not allowed; {self._allowed()}")
 

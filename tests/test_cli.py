@@ -37,7 +37,7 @@ TABLES = {
     "one row per class": (frame(y=[f"c{i}" for i in range(60)]), 3, "'y'"),
     "duplicate column names": (write("a,a,y\n1,2,0\n3,4,1\n"), 3, "'a'"),
     "ragged rows": (write("a,b,y\n1,2,0\n1,2,3,4,5\n"), 3, "line"),
-    "wrong encoding": (lambda path: path.write_bytes("채무,y\n1,0\n2,1\n".encode("euc-kr")), 3, "UTF-8"),
+    "wrong encoding": (lambda path: path.write_bytes("채무,y\n1,0\n".encode() + b"\xff,1\n"), 3, "UTF-8"),
     "infinite values": (frame(a=[float("inf")] * 3 + [1.0] * 57), 3, "'a'"),
 }
 

@@ -142,6 +142,7 @@ def test_a_quote_that_swallows_rows_is_named_with_its_line(opened, closed):
         ([*COMMA[:5], "1.0,a\0b,p", *COMMA[5:]], "line 7 holds a zero byte"),
         ([*COMMA[:5], "1.0,ab", *COMMA[5:]], "line 7 has 2 cells, the header has 3"),
         ([*COMMA[:5], "", "1.0,ab,p,", *COMMA[5:]], "line 8 has 4 cells, the header has 3"),
+        (['x"', "1.0,ab,p"], "line 2 has 1 cells"),
         (["1,2,3,4", "1,2,3,4"], "line 2 has 4 cells, the header has 3"),
     ],
 )
@@ -173,6 +174,7 @@ def test_a_blank_line_in_one_column_is_a_missing_value(end):
         ("name", ["John Smith", "Jane Doe"], "name"),
         ("full name", ["John Smith", "Jane Doe"], "full name"),
         ("level", ["0,5", "1,5", "22,75"], "level"),
+        ("level", ["1,234", "1,234,567", "12"], "level"),
         ("#name", ["Kim", "Lee"], "#name"),
         ("#", ["1", "2"], "#"),
     ],
@@ -196,3 +198,7 @@ def test_the_beginning_tells_the_names(quirk):
     assert [name for name in csv_names("\n".join([*head, *body[:9], ""]).encode(), ",", "t") if name] == list(
         "vwy"
     )
+
+
+def test_a_title_over_numbers_is_no_column_of_theirs():
+    assert "line 2 has 3 fields, the header has 1" in refused(["Sales by year", "2019,2020,2021"], ["1,2,3"])

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather
 
+from data.sources import load_table
 from errors import ConfigError, DataLoadError
 from tests.data.typed import load_typed
 
@@ -189,7 +190,7 @@ def test_periods_and_intervals_are_texts(tmp_path):
     frame = pd.DataFrame({"p": pd.period_range("2024-01", periods=2, freq="M"), "i": pd.interval_range(0, 2)})
     frame.loc[1, "p"] = pd.NaT
     frame.to_parquet(tmp_path / "t.parquet")
-    got = load_typed(str(tmp_path / "t.parquet"))
+    got = load_table(str(tmp_path / "t.parquet"))
     assert got["i"].tolist() == ["(0, 1]", "(1, 2]"]
     assert got["p"].iloc[0] == "2024-01"
     assert got["p"].isna().tolist() == [False, True]

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.features import infer_features
-from data.sources import table_name
+from data.rownames import with_row_names
+from data.sources import load_table, table_name
 from errors import DataError, DataLoadError
 from tests.data.typed import load_typed
 
@@ -335,3 +336,10 @@ def test_unknown_scheme(source, hint):
 def test_table_names():
     assert table_name("/some/where/credit.default.csv.gz") == "credit.default"
     assert table_name("churn.JSON") == "churn"
+
+
+def test_names_of_rows_come_back_for_a_model_that_learned_from_them(tmp_path):
+    frame = load_table(write(tmp_path, "t.csv", ",a\nr1,1\nr2,2\n"))
+    assert frame.columns.tolist() == ["a"]
+    assert with_row_names(frame, ["index", "a"])["index"].tolist() == ["r1", "r2"]
+    assert with_row_names(frame, ["a"]) is frame

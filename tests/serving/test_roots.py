@@ -19,7 +19,13 @@ def test_roots(tmp_path):
     for allowed in ("s3://bucket/tables/a.csv", "redis:churn"):
         assert roots.source(allowed) == allowed
     refused = ("link.csv", "../out/t.csv", str(outside / "t.csv"), str(tmp_path / "in2"), str(inside))
-    remote = ("s3://bucket/tables2/a.csv", "s3://bucket/tables/../x.csv", "gs://bucket/tables/a.csv")
+    remote = (
+        "s3://bucket/tables/a.csv?endpoint_override=http://evil",
+        "s3://bucket/tables/a.csv?region=x&endpoint%5Foverride=http://evil",
+        "s3://bucket/tables2/a.csv",
+        "s3://bucket/tables/../x.csv",
+        "gs://bucket/tables/a.csv",
+    )
     for asked in (*refused, *remote):
         with pytest.raises(DataLoadError):
             roots.source(asked)
