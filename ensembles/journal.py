@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from data.versions import format_problem
 from ensembles.replay import State, replay
 from ensembles.stores import Store
 from errors import BundleError, ConfigError
@@ -104,11 +105,12 @@ class Journal:
             raise BundleError(f"{where}: event {place + 1} is missing before it")
         try:
             event = json.loads(self._store.read(f"{self._folder}/{name}"))
-            found = event["format"]
+            event["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{where}: damaged: {error!r}") from None
-        if found != FORMAT:
-            raise BundleError(f"{where}: registry format {found}; this version reads format {FORMAT}")
+        problem = format_problem(event, (FORMAT,))
+        if problem:
+            raise BundleError(f"{where}: registry of {problem}")
         return event
 
 

@@ -150,7 +150,7 @@ def test_damaged_journals_are_refused(registry, variants, tmp_path):
     for damage, expected in (
         (second.unlink, "event 2 is missing"),
         (lambda: second.write_text("{"), "damaged"),
-        (lambda: second.write_text(json.dumps({"format": 9})), "registry format 9"),
+        (lambda: second.write_text(json.dumps({"format": 9})), "registry of format 9"),
         (lambda: second.write_text(json.dumps({"format": 1, "action": "rollback"})), "does not fit"),
     ):
         damage()
