@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +23,8 @@ from errors import DataError
 MIN_ROWS = 50
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
+# The code of what keeps a model out of production.
+LEAK = "leak"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,28 @@ class Finding:
     code: str
     message: str
     columns: tuple[str, ...] = ()
+
+
+@dataclass
+class Allowance:
+    """The time that looking may take, and what was left out for it.
+
+    Attributes:
+        end: time.monotonic() at which what can be left out is; infinite: never.
+        left_out: What was, in words.
+    """
+
+    end: float = math.inf
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is used up."""
+        return time.monotonic() > self.end
+
+    def leave_out(self, what: str) -> None:
+        """Note what is not looked at."""
+        self.left_out.append(what)
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,8 @@ def setting(key: str, value: str | Sequence[str]) -> str:
     if isinstance(value, str):
         return shlex.quote(f"{key}={value}")
     names = [
-        name if re.fullmatch(r"\w(?:[\w .-]*\w)?", name) else json.dumps(name, ensure_ascii=False) for name in value
+        name if re.fullmatch(r"\w(?:[\w .-]*\w)?", name) else json.dumps(name, ensure_ascii=False)
+        for name in value
     ]
     return shlex.quote(f"{key}=[{','.join(names)}]")
 
