@@ -74,7 +74,7 @@ def _leak(manifest: Mapping[str, Any]) -> str:
 
 def _no_better_than_constant(manifest: Mapping[str, Any]) -> str:
     scores, metric = manifest.get("scores", {}), manifest.get("metric", "")
-    if "constant" not in scores:
+    if "constant" not in scores or "oof" not in scores:
         return ""
     constant, own = scores["constant"], scores["oof"]
     low, high = scores.get("intervals", {}).get("oof") or (own, own)
@@ -90,7 +90,7 @@ def _no_better_than_constant(manifest: Mapping[str, Any]) -> str:
 def _worse_on_test(manifest: Mapping[str, Any]) -> str:
     scores, metric = manifest.get("scores", {}), manifest.get("metric", "")
     interval = scores.get("intervals", {}).get("test", {}).get("ensemble", {}).get(metric)
-    if not interval:
+    if not interval or "oof" not in scores:
         return ""
     (low, high), own = interval, scores["oof"]
     if (high >= own) if METRICS[metric].mode == "max" else (low <= own):

@@ -234,7 +234,10 @@ class RunWatch:
     def _next(self) -> list[str]:
         path, state = _shown_path(self.run.path), self.state
         complete = self.tally.count("completed")
-        name = (self.result or {}).get("model_id", "").partition(":")[0]
+        result = self.result or {}
+        name = result.get("model_id", "")
+        if "production" in result.get("aliases", ("production",)):
+            name = name.partition(":")[0]
         commands = {
             "running": [f"tabularay jobs show {path} --follow", f"tabularay jobs cancel {path}"],
             "finished": [f"tabularay report {path}", f"tabularay predict {name} --input FILE"],
