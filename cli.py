@@ -20,6 +20,7 @@ from printing import (
     err,
     out,
     print_error,
+    print_examination,
     print_inspection,
     print_interrupted,
     print_json,
@@ -124,19 +125,19 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search, build the ensemble, register it."""
-    on_plan = (lambda _plan: None) if as_json else print_plan
+    tell = ((lambda _plan: None), (lambda _found: None)) if as_json else (print_plan, print_examination)
     if resume is None:
         from configs.load import load_config
 
         config = load_config(overrides or (), config_dir)
         from tuning.job import run_job
 
-        result = run_job(config, STARTED, err, on_plan)
+        result = run_job(config, STARTED, err, *tell)
     else:
         from tuning.job import resume_job
         from tuning.runs import find_run
 
-        result = resume_job(find_run(resume, runs), overrides or (), STARTED, err, on_plan)
+        result = resume_job(find_run(resume, runs), overrides or (), STARTED, err, *tell)
     if as_json:
         print_json(result)
     elif result["interrupted"]:

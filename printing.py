@@ -20,6 +20,8 @@ from data.messages import show_score as number
 
 if TYPE_CHECKING:
     from data.dataset import TabularDataset
+    from data.examination import Examination
+    from data.findings import Finding
     from data.inspection import ColumnReport, Frequency, Inspection, TargetReport
     from tuning.plan import Plan
 
@@ -107,6 +109,19 @@ def _folds(dataset: TabularDataset) -> str:
     return f"{dataset.n_folds} folds{how[dataset.split]}"
 
 
+def print_examination(examination: Examination) -> None:
+    """What was found in the training rows."""
+    for finding in examination.findings:
+        _print_warning(out, finding)
+    if examination.limits:
+        out.print(f"  {escape(examination.limits)}", highlight=False, soft_wrap=True)
+
+
+def _print_warning(console: Console, finding: Finding) -> None:
+    text = f"[yellow]warning[/yellow] {finding.code}: {escape(finding.message)}"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
 def print_interrupted(result: dict[str, Any]) -> None:
     """What a job ended by Ctrl-C has left, and what can be made of it."""
     out.print(
@@ -152,17 +167,40 @@ def print_result(result: dict[str, Any]) -> None:
         out.print(line, highlight=False)
     _print_tracking(result)
     out.print(f"Registered as [bold]{result['model_id']}[/bold]; run directory {result['run']}")
+    _print_doubts(result)
     if promotion := result.get("promotion"):
         done = "Promoted" if promotion["promoted"] else "Not promoted"
         out.print(f"{done}: {promotion['why']}", highlight=False, markup=False, soft_wrap=True)
     name = result["model_id"]
     if "production" in result["aliases"]:
         name = name.partition(":")[0]
+    elif "candidate" in result["aliases"]:
+        name = f"{name.partition(':')[0]}@candidate"
     out.print(
         f"Next: tabularay report {Path(result['run']).name}    tabularay predict {name} --input FILE    "
         f"tabularay serve {name}",
         highlight=False,
     )
+
+
+def _print_doubts(result: dict[str, Any]) -> None:
+    """Why a new version should not be in production, and what to do once somebody has looked."""
+    doubts = result.get("doubts")
+    if not doubts:
+        return
+    from ensembles.registry import promote_command
+
+    where = ", ".join(result["aliases"]) or "without an alias"
+    if "production" in result["aliases"]:
+        told = f"It is in production ({where}), as was asked for, although"
+    else:
+        told = f"It is not in production, but {where}, because"
+    lines = [f"[yellow]{told}[/yellow]", *(f"  {escape(doubt)}" for doubt in doubts)]
+    if "production" not in result["aliases"]:
+        command = promote_command(result["model_id"], result["registry"])
+        lines.append(f"To promote it all the same: {escape(command)}")
+    for line in lines:
+        out.print(line, highlight=False, soft_wrap=True)
 
 
 def honesty_lines(scores: dict[str, Any]) -> list[str]:
@@ -242,7 +280,7 @@ def print_inspection(inspection: Inspection) -> None:
     if inspection.target:
         _print_target(console, inspection.target)
     for warning in inspection.warnings:
-        console.print(f"[yellow]warning[/yellow] {warning.code}: {escape(warning.message)}", highlight=False)
+        _print_warning(console, warning)
     if not inspection.warnings:
         console.print("No warnings.")
 

@@ -95,6 +95,11 @@ def print_run(detail: dict[str, Any]) -> None:
         )
     if detail["error"]:
         console.print(f"[red]{escape(detail['error'])}[/red]", highlight=False)
+    for line in [
+        *detail["doubts"],
+        *(f"{found['code']}: {found['message']}" for found in detail["findings"]),
+    ]:
+        console.print(f"[yellow]warning[/yellow] {escape(line)}", highlight=False)
     if detail["last_events"]:
         console.print("Last events", style="dim")
     for event in detail["last_events"]:

@@ -311,9 +311,10 @@ class JobConfig(Section):
         seed: Seeds folds, searchers and fits.
         runs: Folder of the run directories.
         registry: Where models are registered: a folder, s3:// or gs://.
-        alias: What points at the model of a finished job; null: nothing new does.
+        alias: What points at the model of a finished job; null: nothing new does. auto: production, or candidate
+            where the model is doubtful or is to be compared first; see ensembles/admission.py.
         promote: Whether that model goes into production when it scores better there than the one that is in
-            production, on the same withheld rows; see ensembles/promotion.py. Needs another alias, and test rows.
+            production, on the same withheld rows; see ensembles/promotion.py. Needs test rows.
     """
 
     name: str | None = Field(None, pattern=r"^[\w][\w.-]{0,99}$")
@@ -324,7 +325,7 @@ class JobConfig(Section):
     seed: int = Field(0, ge=0, lt=2**31)
     runs: str = "runs"
     registry: Source = "registry"
-    alias: str | None = Field("production", pattern=r"^[\w-]{1,100}$")
+    alias: str | None = Field("auto", pattern=r"^[\w-]{1,100}$")
     data: DataConfig
     promote: bool = False
     search: SearchConfig = SearchConfig()
@@ -339,7 +340,7 @@ class JobConfig(Section):
         data = info.data.get("data")
         if promote and info.data.get("alias") == "production":
             raise ValueError(
-                "a new model is in production at once with alias=production; add alias=candidate"
+                "a new model is in production at once with alias=production; leave alias out, or add alias=candidate"
             )
         if promote and data is not None and not (data.test_size or data.test_source):
             raise ValueError(

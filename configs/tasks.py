@@ -77,6 +77,20 @@ class TaskError(Stored):
     detail: str
 
 
+class TaskFinding(Stored):
+    """Something to beware of in a task's table; see data/findings.py.
+
+    Attributes:
+        code: Stable name of what was found.
+        message: What, where, and what to do about it.
+        columns: The columns concerned.
+    """
+
+    code: str
+    message: str
+    columns: tuple[str, ...] = ()
+
+
 class TaskState(Stored):
     """How a task stands.
 
@@ -93,6 +107,8 @@ class TaskState(Stored):
         best_score: The best score so far: the ensemble's, once there is one, else the best trial's.
         trials: Trials by state.
         model_id: The model it has registered.
+        findings: What to beware of in its training rows.
+        doubts: Why its model should not be in production before somebody has looked.
         promotion: Whether that went into production, and why; None: nobody asked.
         test_scores: The model's scores on the withheld rows, by metric.
         error: Why it failed.
@@ -110,6 +126,8 @@ class TaskState(Stored):
     best_score: float | None = None
     trials: dict[str, int] = {}
     model_id: str | None = None
+    findings: tuple[TaskFinding, ...] = ()
+    doubts: tuple[str, ...] = ()
     promotion: dict[str, Any] | None = None
     test_scores: dict[str, float] = {}
     error: TaskError | None = None

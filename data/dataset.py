@@ -27,7 +27,9 @@ from data.division import (
     withhold,
 )
 from data.encoder import Encoder
+from data.examination import Sample, draw
 from data.features import FeatureSpec, infer_features
+from data.findings import Table
 from data.messages import did_you_mean, show_list
 from data.missing import complete_rows
 from data.precision import check_target, lost_values
@@ -179,12 +181,21 @@ def _load_array(path: Path, mapped: bool = False) -> np.ndarray:
 def load_dataset(
     config: DataConfig, problem_type: AskedProblemType | None = None, seed: int = 0
 ) -> TabularDataset:
+    """As read_dataset, the dataset alone."""
+    return read_dataset(config, problem_type, seed)[0]
+
+
+def read_dataset(
+    config: DataConfig, problem_type: AskedProblemType | None = None, seed: int = 0
+) -> tuple[TabularDataset, Sample]:
     """Read a table, withhold the test rows, infer kinds and fit the encoder on the others, and assign folds.
 
     Args:
         config: Source, target, columns left out, kinds, and how the rows are divided.
         problem_type: Overrides what the target poses.
         seed: Same seed, same test rows and folds.
+
+    Returns: the dataset, and training rows as they were read, to be examined.
 
     Raises:
         DataLoadError: a file is not a table.
@@ -233,7 +244,9 @@ def load_dataset(
     notes += lost_values(train, encoder.columns).values()
     notes += row_notes(train, [*encoder.column_names, config.target])
     notes += fold_notes + division_notes(config, split, folds, target)
-    return TabularDataset(
+    kept = tuple(spec for spec in specs if spec.kind != "ignore")
+    sample = draw(Table(train, kept, target, y[train_rows]), specs)
+    dataset = TabularDataset(
         name=table_name(config.source),
         X=X,
         y=y[train_rows],
@@ -249,6 +262,7 @@ def load_dataset(
         notes=tuple(notes),
         test_fingerprint=fingerprint([test_frame]) if y_test is not None else None,
     )
+    return dataset, sample
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from data.dates import MISSING_DATE_TEXT, is_no_date
-from data.datetext import EPOCH_FORMS, EXAMPLES, FORMS, DateText, read_form
+from data.datetext import EPOCH_FORMS, EXAMPLES, FORMS, DateText, read_form, unread
 from data.messages import show_list
 from data.number_recognition import NUMBERS_PER_WORD, SAYING_MISSING, spread
 from data.values import MISSING_TEXT, is_number
@@ -130,7 +130,7 @@ def _of_texts(texts: list[str], asked: bool) -> Dates:
             break
         forms.append(form)
         ambiguous |= ambiguous_here
-        rest = [text for text in rest if read_form(text, form) is None]
+        rest = unread(rest, form)
     both = "dmy" in forms and any(read_form(text, "mdy") for text in rest)
     both |= "mdy" in forms and any(read_form(text, "dmy") for text in rest)
     if both and not _are_few(rest, len(texts) - len(rest)):

@@ -182,6 +182,12 @@ def _read_regular(values: Sequence[Any], form: str) -> np.ndarray:
         return nothing
 
 
+def unread(texts: Sequence[str], form: str) -> list[str]:
+    """The texts that are in no such form, or no date; of a million of the usual form in a moment."""
+    known = ~np.isnat(_read_regular(texts, form))
+    return [texts[k] for k in np.flatnonzero(~known) if read_form(texts[k], form) is None]
+
+
 def read_form(text: str, form: str) -> datetime | None:
     """The moment that a text in a form means, in UTC without a zone; None where it is in no such form, or no date."""
     if len(text) > MAX_LENGTH:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +23,8 @@ from errors import DataError
 MIN_ROWS = 50
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
+# The code of what keeps a model out of production.
+LEAK = "leak"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,28 @@ class Finding:
     code: str
     message: str
     columns: tuple[str, ...] = ()
+
+
+@dataclass
+class Allowance:
+    """The time that looking may take, and what was left out for it.
+
+    Attributes:
+        end: time.monotonic() at which what can be left out is; infinite: never.
+        left_out: What was, in words.
+    """
+
+    end: float = math.inf
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is used up."""
+        return time.monotonic() > self.end
+
+    def leave_out(self, what: str) -> None:
+        """Note what is not looked at."""
+        self.left_out.append(what)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +83,7 @@ class Table:
     @cached_property
     def hashes(self) -> dict[str, np.ndarray]:
         """Hash of every cell, (n_samples,) per column that would be learned from."""
-        return {spec.name: _hash(self.frame[spec.name], spec.kind == "numeric") for spec in self.kept}
+        return {spec.name: _hash(self.frame[spec.name], spec.kind) for spec in self.kept}
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +114,9 @@ def find_repeats(table: Table) -> Iterable[Finding]:
         return
     features, n_rows = _row_hashes(table.hashes.values()), len(table.frame)
     label = pd.util.hash_array(table.y) if table.target else np.zeros(n_rows, dtype=np.uint64)
-    n_repeated = n_rows - len(np.unique(_row_hashes([features, label])))
+    both = _row_hashes([features, label])
+    copied = pd.Series(both).duplicated().to_numpy()
+    n_repeated = int(copied.sum())
     if n_repeated:
         yield Finding(
             "duplicate_rows",
@@ -97,9 +125,10 @@ def find_repeats(table: Table) -> Iterable[Finding]:
         )
     if table.target is None:
         return
-    _, group = np.unique(features, return_inverse=True)
-    pairs = np.unique(np.stack([group, pd.factorize(label)[0]]), axis=1)
-    n_conflicting = int((np.bincount(pairs[0]) > 1)[group].sum())
+    group, groups = pd.factorize(features)
+    if len(groups) == n_rows - n_repeated:
+        return
+    n_conflicting = int((np.bincount(group[~copied]) > 1)[group].sum())
     if n_conflicting > CONFLICT_SHARE * n_rows:
         yield Finding(
             "conflicting_rows",
@@ -157,7 +186,7 @@ def find_in_test(table: Table, test: pd.DataFrame, raw: pd.DataFrame) -> Iterabl
     yield from _compare_classes(table, test)
     if shared:
         known = _row_hashes(table.hashes[spec.name] for spec in shared)
-        found = _row_hashes(_hash(test[spec.name], spec.kind == "numeric") for spec in shared)
+        found = _row_hashes(_hash(test[spec.name], spec.kind) for spec in shared)
         n_shared = int(np.isin(found, known).sum())
         if n_shared:
             yield Finding(
@@ -224,13 +253,20 @@ def _row_hashes(hashes: Iterable[np.ndarray]) -> np.ndarray:
     return total
 
 
-def _hash(series: pd.Series, numeric: bool) -> np.ndarray:
-    """One hash per cell, the same in two files; numeric: also for 2, 2.0 and "2"."""
+def _hash(series: pd.Series, kind: str) -> np.ndarray:
+    """One hash per cell, the same in two files; of numbers also for 2, 2.0 and "2", of dates for their ISO texts."""
+    dates = as_dates(series)
+    if dates is not None:
+        return pd.util.hash_array(dates.to_numpy("M8[us]").view(np.int64))
     if is_numeric_dtype(series):
         return pd.util.hash_array(as_numbers(series) + 0.0)  # -0.0 is 0.0
     codes, values = factorise(series, _where(series))
     hashes = pd.util.hash_array(np.array([to_text(value) for value in values], dtype=object))
-    if numeric:
+    if kind == "datetime":
+        dates = pd.to_datetime(pd.Series(values, dtype=object), errors="coerce", format="ISO8601", utc=True)
+        moments = dates.dt.tz_localize(None).to_numpy("M8[us]").view(np.int64)
+        hashes = np.where(dates.isna(), hashes, pd.util.hash_array(moments))
+    if kind == "numeric":
         numbers = as_numbers(pd.Series(values, dtype=object))
         hashes = np.where(np.isnan(numbers), hashes, pd.util.hash_array(numbers + 0.0))
     return np.append(hashes, pd.util.hash_array(np.array([np.nan])))[codes]

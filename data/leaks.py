@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import pandas as pd
 
 from configs.schema import ProblemType
 from data.encoder import Encoder
-from data.findings import MIN_ROWS, Finding, Table
+from data.features import FeatureSpec
+from data.findings import LEAK, MIN_ROWS, Allowance, Finding, Table, as_numbers
 from data.messages import ignore, show
 from data.metrics import r2, roc_auc
+from data.screening import screen
+from data.target import Target
+from data.values import factorise
 
 # A leak: one column whose cross-validated tree reaches this share of the variance (R2), or this AUC and what
 # chance adds to it in few rows.
@@ -20,18 +25,47 @@ LEAK_ROWS = 10_000
 LEAK_ROWS_PER_CLASS = 200
 LEAK_CLASSES = 30
 LEAK_FOLDS = 3
+# A column that reaches less on the rows it is judged on is no leak; and so many columns are judged by trees at most.
+WORTH_AUC, WORTH_R2 = 0.85, 0.7
+MOST_TREES = 200
+MOST_SHOWN = 12
 
 
-def find_leaks(table: Table, tell: Callable[[str], None]) -> Iterable[Finding]:
-    """Columns that predict the target alone, by a small cross-validated tree on a sample of the rows."""
+def find_leaks(
+    table: Table, tell: Callable[[str], None], allowance: Allowance | None = None
+) -> Iterable[Finding]:
+    """Columns that predict the target alone, by a small cross-validated tree on a sample of the rows.
+
+    Only columns that could are given a tree: those that tell the target well on the very rows they are judged on.
+
+    Args:
+        table: The table.
+        tell: Called with what is being done.
+        allowance: When to end, and what then was left out.
+    """
     if table.target is None or len(table.y) < MIN_ROWS:
         return
+    allowance = allowance or Allowance()
     problem_type = table.target.problem_type
     rows = _sample(table.y, problem_type)
+    if len(rows) < MIN_ROWS:
+        return
     sample, y = table.frame.iloc[rows], table.y[rows]
-    scores = {}
-    for place, spec in enumerate(table.kept, start=1):
-        tell(f"Looking for leaks, column {place} of {len(table.kept)}")
+    tell(f"Looking for leaks in {len(table.kept):,} columns")
+    bounds = {}
+    for spec in table.kept:
+        if allowance.is_over:
+            allowance.leave_out(f"leaks in {len(table.kept) - len(bounds):,} of {len(table.kept):,} columns")
+            break
+        bounds[spec] = _bound(sample[spec.name], spec, y, problem_type)
+    least_bound = WORTH_R2 if problem_type == "regression" else WORTH_AUC
+    likely = sorted((s for s, bound in bounds.items() if bound >= least_bound), key=lambda s: -bounds[s])
+    scores: dict[str, float] = {}
+    for place, spec in enumerate(likely, start=1):
+        if allowance.is_over or len(scores) == MOST_TREES:
+            allowance.leave_out(f"leaks in {len(likely) - len(scores):,} of {len(likely):,} likely columns")
+            break
+        tell(f"Looking for leaks, column {place} of {len(likely)}")
         column = sample[[spec.name]]
         X = Encoder.fit(column, [spec]).transform(column)
         scores[spec.name] = _score_alone(X, y, problem_type)
@@ -40,16 +74,29 @@ def find_leaks(table: Table, tell: Callable[[str], None]) -> Iterable[Finding]:
         least = min(SURE_SCORE, least + 0.2 / np.sqrt(len(y)))
     leaks = sorted((name for name, score in scores.items() if score >= least), key=lambda name: -scores[name])
     if leaks:
-        what = "R2" if problem_type == "regression" else "AUC"
-        shown = ", ".join(
-            f"{show(name)} ({what} {np.floor(scores[name] * 1000) / 1000:.3f})" for name in leaks
-        )
-        yield Finding(
-            "leak",
-            f"{shown} {'each predict' if leaks[1:] else 'predicts'} {table.target.name!r} nearly alone: if not known "
-            f"before the target is, leave {'them' if leaks[1:] else 'it'} out with {ignore(leaks)}",
-            tuple(leaks),
-        )
+        yield _finding(leaks, scores, table.target)
+
+
+def _finding(leaks: list[str], scores: dict[str, float], target: Target) -> Finding:
+    what = "R2" if target.problem_type == "regression" else "AUC"
+    shown = [f"{show(name)} ({what} {np.floor(scores[name] * 1000) / 1000:.3f})" for name in leaks]
+    rest = f" and {len(shown) - MOST_SHOWN} more" if shown[MOST_SHOWN:] else ""
+    return Finding(
+        LEAK,
+        f"{', '.join(shown[:MOST_SHOWN])}{rest} {'each predict' if leaks[1:] else 'predicts'} {target.name!r} nearly "
+        f"alone: if not known before the target is, leave {'them' if leaks[1:] else 'it'} out with {ignore(leaks)}",
+        tuple(leaks),
+    )
+
+
+def _bound(series: pd.Series, spec: FeatureSpec, y: np.ndarray, problem_type: ProblemType) -> float:
+    """What a tree reaches at most, roughly; dates have parts that only together may tell."""
+    if spec.kind == "datetime":
+        return 1.0
+    if spec.kind == "numeric":
+        return screen(as_numbers(series), y, problem_type, is_code=False)
+    codes, _ = factorise(series, f"column {show(spec.name)}")
+    return screen(np.where(codes < 0, np.nan, codes), y, problem_type, is_code=True)
 
 
 def _sample(y: np.ndarray, problem_type: ProblemType) -> np.ndarray:

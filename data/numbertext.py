@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Decimal = Literal[".", ","]
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
+# "-1.5" and "2e3"; and of these what is no code, such as 007 or more digits than any amount has.
+PLAIN = rf"^-?(?:\d+\.?\d*|\.\d+){EXPONENT}$"
+NO_CODE = rf"^-?(?:(?:0|[1-9]\d{{0,18}})(?:\.\d*)?|\.\d+){EXPONENT}$"
 # Between thousands, and never anything else: blanks (a narrow one, one that does not break) and apostrophes.
 BLANKS = " \u00a0\u202f"
 APOSTROPHES = "'\u2019"
@@ -207,15 +210,19 @@ class NumberText:
         return read_plain(pc.replace_substring(bare, ",", "."))
 
 
-def read_plain(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def read_plain(texts: pa.Array, pattern: str = PLAIN) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of texts such as "-1.5" and "2e3", and which of the texts are such.
+
+    Args:
+        texts: The texts; null is none.
+        pattern: Which texts are read, of those that are such.
 
     Shape: (n,) -> float64 (n,), bool (n,).
     """
     import pyarrow as pa  # noqa: PLC0415 - not on the way of one record
     import pyarrow.compute as pc  # noqa: PLC0415 - likewise
 
-    known = pc.match_substring_regex(texts, rf"^-?(?:\d+\.?\d*|\.\d+){EXPONENT}$").fill_null(False)
+    known = pc.match_substring_regex(texts, pattern).fill_null(False)
     numbers = pc.cast(pc.if_else(known, texts, pa.scalar(None, texts.type)), pa.float64())
     values = numbers.fill_null(math.nan).to_numpy(zero_copy_only=False).copy()
     return values, known.to_numpy(zero_copy_only=False) & (np.abs(values) <= LARGEST)

@@ -7,8 +7,10 @@ cell.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,14 +27,15 @@ from data.datetext import DateText
 from data.format_examples import parse_example
 from data.messages import did_you_mean, show, show_list
 from data.number_recognition import Numbers, recognise
-from data.numbertext import Decimal, NumberText, read_plain, split_unit
+from data.numbertext import NO_CODE, Decimal, NumberText, read_plain, split_unit
 from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype
 from errors import DataError
 
 N_SAMPLE = 500
 SURELY_POINT = r"^-?(?:0?\.\d+|\d+\.\d{0,2}|\d+\.\d{4,}|\d{4,}\.\d+)$"
-# Digits that are a name: 007, and more of them than any amount has.
-CODE = r"^\s*[+-]?(?:0\d|\d{20})"
+MARK = "[.eE]"
+# From so many rows on, columns are settled side by side: Arrow then works most of the time, and not Python.
+SIDE_BY_SIDE_ROWS = 100_000
 # Texts with a digit that are no number among so many rows say something: they make a column of categories.
 MAX_STRAY_ROWS = 0.05
 
@@ -80,7 +83,7 @@ def settle_table(
         for name in frame.columns
         if name not in leave and kinds.get(name) not in ("ignore", "categorical")
     ]
-    found = {name: _settle(frame[name], kinds.get(name), formats.get(name), None) for name in names}
+    found = _settle_all(frame, names, kinds, formats)
     hint = _hint(found, frame.attrs.get("decimal"))
     if hint == ",":
         found |= {
@@ -102,6 +105,20 @@ def settle_table(
     settled = pd.DataFrame(columns, index=frame.index, copy=False)
     settled.attrs = dict(frame.attrs)
     return SettledTable(settled, kept, notes)
+
+
+def _settle_all(
+    frame: pd.DataFrame, names: list[str], kinds: Mapping[str, ColumnKind], formats: Mapping[str, str]
+) -> dict[str, tuple[CellFormat, pd.Series | None]]:
+    """How columns are written, each told from itself alone."""
+
+    def settle(name: str) -> tuple[CellFormat, pd.Series | None]:
+        return _settle(frame[name], kinds.get(name), formats.get(name), None)
+
+    if len(frame) < SIDE_BY_SIDE_ROWS:
+        return {name: settle(name) for name in names}
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return dict(zip(names, pool.map(settle, names), strict=True))
 
 
 def apply_formats(frame: pd.DataFrame, formats: Mapping[str, CellFormat]) -> pd.DataFrame:
@@ -177,25 +194,34 @@ def _quick(series: pd.Series) -> tuple[CellFormat, pd.Series] | None:
     texts = arrow_texts(series)
     if texts is None or not len(texts) or not _looks_plain(texts):
         return None
-    if pc.any(pc.match_substring_regex(texts, CODE)).as_py():
-        return None
-    values, known = read_plain(texts)
-    rest = ~known & texts.is_valid().to_numpy(zero_copy_only=False)
-    others = pc.unique(texts.filter(pa.array(rest))).to_pylist()
+    values, known = read_plain(texts, NO_CODE)
+    if not known.all():
+        rest = ~known & texts.is_valid().to_numpy(zero_copy_only=False)
+        others = pc.unique(texts.filter(pa.array(rest))).to_pylist()
+        if any(text.strip() not in MISSING_TEXT for text in others):
+            return None
     present = values[~np.isnan(values)]
-    strangers = any(text.strip() not in MISSING_TEXT for text in others)
-    if strangers or not len(present) or _may_be_moments(present.min(), present.max()):
+    if not len(present) or _may_be_moments(present.min(), present.max()):
         return None
-    marked = pc.any(pc.match_substring_regex(texts, "[.eE]")).as_py()
-    sure = bool(marked and pc.any(pc.match_substring_regex(texts, SURELY_POINT)).as_py())
+    marked = _any_match(texts, MARK)
+    sure = marked and _any_match(texts, SURELY_POINT)
     if marked and not sure:
         return None
     return CellFormat(NumberText(thousands=False), sure=sure), as_series(series, values)
 
 
+def _any_match(texts: pa.Array, pattern: str) -> bool:
+    """Whether a text matches: mostly one of a few does, and no pass over all of them is needed."""
+    return any(pc.any(pc.match_substring_regex(part, pattern)).as_py() for part in (_some(texts), texts))
+
+
+def _some(texts: pa.Array) -> pa.Array:
+    return texts.take(pa.array(np.arange(0, len(texts), max(1, len(texts) // N_SAMPLE))))
+
+
 def _looks_plain(texts: pa.Array) -> bool:
     """Whether some of the texts are mostly plain numbers."""
-    sample = texts.take(pa.array(np.arange(0, len(texts), max(1, len(texts) // N_SAMPLE))))
+    sample = _some(texts)
     _, known = read_plain(sample)
     return bool(known.sum() * 2 > len(sample) - sample.null_count)
 

@@ -13,6 +13,7 @@ import numpy as np
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
 from data.metrics import METRICS
+from ensembles.admission import constant_score
 from ensembles.bootstrap import score_interval
 from ensembles.calibration import calibrate, sharpened
 from ensembles.candidates import Candidates
@@ -37,6 +38,7 @@ class Ensemble:
     Attributes:
         members: By falling weight.
         best_single: The trial with the best out-of-fold score.
+        constant_score: Score of the best constant prediction on those rows.
         oof_score: Score of the ensemble on the validated rows, out of fold, in the metric's direction.
         best_single_oof_score: The same of the best single trial.
         honesty: Calibration, conformal scores and threshold.
@@ -50,6 +52,7 @@ class Ensemble:
 
     members: tuple[Member, ...]
     best_single: StoredTrial
+    constant_score: float
     oof_score: float
     best_single_oof_score: float
     honesty: Honesty
@@ -106,6 +109,7 @@ def build_ensemble(
     ensemble = Ensemble(
         members=members,
         best_single=best,
+        constant_score=constant_score(metric, y, len(dataset.target.classes)),
         oof_score=from_loss(selection.loss),
         best_single_oof_score=from_loss(selection.best_loss),
         honesty=honesty,
@@ -128,6 +132,7 @@ def summary(ensemble: Ensemble) -> dict[str, Any]:
     return {
         "oof": ensemble.oof_score,
         "oof_best_single": ensemble.best_single_oof_score,
+        "constant": ensemble.constant_score,
         "best_single": ensemble.best_single.name,
         "n_candidates": ensemble.n_candidates,
         **ensemble.honesty.report,

@@ -8,7 +8,7 @@ build.py has always written:
     threshold       {"for": goal, "before": value, "after": value}
     test_honesty    level, covered, mean_width or mean_set_size, ece
 
-and of the manifest itself `importance`, [{"column", "loss"}].
+of the manifest itself `importance`, [{"column", "loss"}], and `examined`, see data/examination.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data.examination import Examination
 from data.messages import show_score as number
+from ensembles.admission import doubts
 
 Manifest = Mapping[str, Any]
 
@@ -36,6 +38,7 @@ def card_markdown(manifest: Manifest) -> str:
     """
     sections = (
         ("", _intro(manifest)),
+        ("Beware", _beware(manifest)),
         ("Use", _use(manifest)),
         ("Data", _data(manifest)),
         ("Scores", _scores(manifest)),
@@ -66,6 +69,16 @@ def _intro(manifest: Manifest) -> list[str]:
     kind = f" ({manifest['problem_type']})" if "problem_type" in manifest else ""
     text = f"Predicts `{_code(target)}`{kind}: one ensemble{made}{metric}."
     return [f"{text} It answers every row with how sure it is."]
+
+
+def _beware(manifest: Manifest) -> list[str]:
+    """Why it should not be in production unseen, and what was found in its training rows."""
+    lines = [f"- **{_plain(doubt)}**" for doubt in doubts(manifest)]
+    if "examined" in manifest:
+        examination = Examination.from_json(manifest["examined"])
+        lines += [f"- {finding.code}: {_plain(finding.message)}" for finding in examination.findings]
+        lines += [f"- {_plain(examination.limits)}"] if examination.limits else []
+    return lines
 
 
 def _use(manifest: Manifest) -> list[str]:

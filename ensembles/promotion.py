@@ -7,8 +7,9 @@ from typing import Any
 
 from data.messages import show_score
 from data.metrics import METRICS
+from ensembles.admission import doubts
 from ensembles.bundle import load_bundle
-from ensembles.registry import PRODUCTION, Registry
+from ensembles.registry import PRODUCTION, Registry, promote_command
 from ensembles.versions import ModelVersion
 from errors import BundleError, ModelNotFoundError
 
@@ -37,10 +38,11 @@ class Promotion:
 def promote_if_better(registry: Registry, version: ModelVersion) -> Promotion:
     """Put a version into production if its score on the withheld rows is better than the present one's on the same.
 
-    Both scores were taken once, at the end of the runs, on rows that the run withheld; that these are the same rows is
-    proved by their SHA-256 in both bundles. Rows that one of the models has learned from would flatter it, so
-    versions that withheld other rows are not compared, and nothing is promoted. The first version of a name goes
-    into production without a comparison. The version is loaded and proved on its golden rows before the alias moves.
+    Both scores were taken once, at the end of the runs, on rows that the run withheld; that these are the same rows
+    is proved by their SHA-256 in both bundles. A version that is doubted is not promoted, whatever it scores. Rows
+    that one of the models has learned from would flatter it, so versions that withheld other rows are not compared,
+    and nothing is promoted. The first version of a name goes into production without a comparison. The version is
+    loaded and proved on its golden rows before the alias moves.
 
     Raises: BundleError: the new version is damaged.
     """
@@ -48,6 +50,12 @@ def promote_if_better(registry: Registry, version: ModelVersion) -> Promotion:
     try:
         current = registry.resolve(f"{version.name}@{PRODUCTION}")
     except ModelNotFoundError:
+        current = None
+    doubted = "; ".join(doubts(version.manifest()))
+    if doubted and (current is None or current.model_id != version.model_id):
+        why = f"{doubted}; to promote it all the same: {promote_command(version.model_id, registry.where)}"
+        return Promotion(False, why, before=current and current.model_id)
+    if current is None:
         decision = Promotion(True, f"nothing was in production as {version.name}")
     else:
         decision = _compare(version, current)

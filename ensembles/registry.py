@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from configs.sources import mask_secrets
 from ensembles.bundle import read_manifest
 from ensembles.journal import FOLDER, Event, Journal
 from ensembles.replay import Entry, State
@@ -21,6 +23,9 @@ from ensembles.versions import ModelVersion
 from errors import ConfigError, ModelNotFoundError
 
 PRODUCTION = "production"
+CANDIDATE = "candidate"
+# In a job's configuration: production, or candidate where something is doubtful.
+AUTO = "auto"
 NAME = re.compile(r"\w[\w.-]{0,99}")
 ALIAS = re.compile(r"[\w-]{1,100}")
 MODEL_ID = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[\w-]+))?")
@@ -79,8 +84,20 @@ class Registry:
         known = ", ".join(
             f"{v.model_id} ({', '.join(v.aliases)})" if v.aliases else v.model_id for v in self.versions(name)
         )
-        lacks = "no such version" if model_id != name else f"no version is {PRODUCTION}"
-        raise ModelNotFoundError(f"'{model_id}': {lacks} in {self.where}; there is: {known or 'none'}")
+        lacks, advice = "no such version", ""
+        if model_id == name:
+            lacks, advice = f"no version is {PRODUCTION}", self._advise(name, state)
+        raise ModelNotFoundError(
+            f"'{model_id}': {lacks} in {self.where}; there is: {known or 'none'}{advice}"
+        )
+
+    def _advise(self, name: str, state: State) -> str:
+        """How to use, or to promote, what is not in production."""
+        if not state.versions:
+            return ""
+        newest = state.aliases.get(CANDIDATE, max(state.versions))
+        other = f"{name}@{CANDIDATE}" if CANDIDATE in state.aliases else f"{name}:{newest}"
+        return f"; name it as {other}, or promote it: {promote_command(f'{name}:{newest}', self.where)}"
 
     def register(
         self, name: str, bundle: Path, alias: str | None = PRODUCTION, why: str = ""
@@ -322,6 +339,13 @@ class Registry:
 def _check_alias(alias: str) -> None:
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f"alias={alias!r}: expected letters, digits, '_' and '-', at most 100")
+
+
+def promote_command(model_id: str, registry: str | Path) -> str:
+    """What a user types to put a version into production."""
+    where = mask_secrets(str(registry))
+    default = "://" not in where and Path(where).resolve() == Path("registry").resolve()
+    return f"tabularay models promote {model_id}" + ("" if default else f" --registry {shlex.quote(where)}")
 
 
 def find_version(model: str, registry: str | Path) -> ModelVersion | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from configs.schema import MetricName
-from configs.tasks import Status
+from configs.tasks import Status, TaskFinding
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Scalar = bool | int | float | str | None
@@ -160,6 +160,10 @@ class TaskStatus(BaseModel):
     run: str | None = Field(description="Name of the run directory.")
     model_id: str | None
     test_scores: dict[str, float]
+    findings: tuple[TaskFinding, ...] = Field(description="What to beware of in the training rows.")
+    doubts: tuple[str, ...] = Field(
+        description="Why its model should not be in production before somebody has looked."
+    )
     promotion: dict[str, Any] | None = Field(description="Whether the model went into production, and why.")
     error: TaskProblem | None
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from configs.load import override_config
 from configs.schema import JobConfig
 from configs.sources import mask_secrets
+from data.examination import Examination
 from data.metrics import Metric, get_metric
 from ensembles.registry import Registry
 from errors import ConfigError, TrainingError
@@ -33,7 +34,11 @@ RESUME_CHANGES = ("search", "tracking", "ensemble", "cluster", "registry", "alia
 
 
 def run_job(
-    config: JobConfig, started: float, console: Console, on_plan: Callable[[Plan], None]
+    config: JobConfig,
+    started: float,
+    console: Console,
+    on_plan: Callable[[Plan], None],
+    on_found: Callable[[Examination], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run a job to its end.
 
@@ -42,6 +47,7 @@ def run_job(
         started: time.time() when the command began; the time budget counts from here.
         console: Where progress is shown.
         on_plan: Called once configuration and data are known to be good, before any work.
+        on_found: Called with what was found in the training rows, before the first trial.
 
     Returns: what result.json holds; an interrupted job has no model, which can be built from its run later.
     Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
@@ -50,11 +56,16 @@ def run_job(
     on_plan(plan)
     run = create_run(plan.config)
     with run.driven():
-        return _finish_job(run, plan, started, console, None)
+        return _finish_job(run, plan, started, console, None, on_found)
 
 
 def resume_job(
-    run: Run, overrides: Sequence[str], started: float, console: Console, on_plan: Callable[[Plan], None]
+    run: Run,
+    overrides: Sequence[str],
+    started: float,
+    console: Console,
+    on_plan: Callable[[Plan], None],
+    on_found: Callable[[Examination], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Go on with a run that was killed or interrupted, or that is given more to do.
 
@@ -64,6 +75,7 @@ def resume_job(
         started: time.time() when the command began.
         console: Where progress is shown.
         on_plan: As for run_job.
+        on_found: As for run_job.
 
     Returns: as run_job.
     Raises: as run_job; ConfigError also where the run is going on, or finished and given nothing more to do.
@@ -80,19 +92,25 @@ def resume_job(
         run.mend_events()
         used = run.used_s()
         run.begin_again(plan.config)
-        return _finish_job(run, plan, started - used, console, read_trials(run.trials))
+        return _finish_job(run, plan, started - used, console, read_trials(run.trials), on_found)
 
 
 def _finish_job(
-    run: Run, plan: Plan, started: float, console: Console, trials: list[StoredTrial] | None
+    run: Run,
+    plan: Plan,
+    started: float,
+    console: Console,
+    trials: list[StoredTrial] | None,
+    on_found: Callable[[Examination], None],
 ) -> dict[str, Any]:
     """The sweep, and what follows it."""
     config = plan.config
     has_test = plan.dataset.y_test is not None
     budget = Budget(started, config.search.time_budget_s, has_test, config.ensemble.refit)
-    sweep = run_sweep(run, plan, budget, console, trials)
+    sweep = run_sweep(run, plan, budget, console, trials, on_found)
     searched = budget.elapsed_s()
     result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.totals)}
+    result["examined"] = _examined(run)
     try:
         _check_failures(sweep.totals, run, config)
         if not sweep.interrupted:
@@ -128,18 +146,24 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     Raises: TrainingError: no trial finished every fold.
     """
     # Both bring libraries of seconds, which a search should not wait for.
+    from ensembles.admission import admit  # noqa: PLC0415
     from ensembles.build import build_ensemble, count_test_look, summary  # noqa: PLC0415
+    from ensembles.bundle import read_manifest  # noqa: PLC0415
     from ensembles.promotion import promote_if_better  # noqa: PLC0415
     from tuning.report import leaderboard, write_figures  # noqa: PLC0415
 
     metric = _metric(config, run)
     context = FitContext(n_threads=len(os.sched_getaffinity(0)), deadline=_deadline(budget))
     facts = {"name": config.name, "run": run.name, "seed": config.seed, "created": time.time()}
+    examined = _examined(run)
+    facts |= {} if examined is None else {"examined": examined}
     ensemble = build_ensemble(run.path, config.ensemble, metric.name, facts, context)
     looks = count_test_look(run.path) if ensemble.test else 0
     weights = {m.trial.name: m.weight for m in ensemble.members}
     registry = Registry(config.registry)
-    version = registry.register(str(config.name), run.bundle, config.alias)
+    admission = admit(read_manifest(run.bundle), config.alias, config.promote)
+    why = "; ".join(admission.doubts)
+    version = registry.register(str(config.name), run.bundle, admission.alias, why)
     promotion = promote_if_better(registry, version) if config.promote else None
     aliases = registry.resolve(version.model_id).aliases
     trials = read_trials(run.trials)
@@ -151,11 +175,15 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
         config=config.model_dump(mode="json"),
         leaderboard=rows,
         scores=_flat({k: v for k, v in scores.items() if k != "intervals"}),
+        findings=[] if examined is None else examined["findings"],
+        doubts=list(admission.doubts),
     )
     return {
         "model_id": version.model_id,
         "registry": mask_secrets(config.registry),
         "aliases": list(aliases),
+        "doubts": list(admission.doubts),
+        "examined": examined,
         "promotion": None if promotion is None else vars(promotion),
         "bundle": version.location,
         "problem_type": config.problem_type,
@@ -167,6 +195,12 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
         ],
         "leaderboard": rows,
     }
+
+
+def _examined(run: Run) -> dict[str, Any] | None:
+    """What was found in the run's training rows, as JSON holds it; None where that is not known."""
+    examination = Examination.load(run.findings)
+    return None if examination is None else examination.to_json()
 
 
 def _left(budget: Budget) -> float | None:

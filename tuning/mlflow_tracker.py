@@ -14,6 +14,7 @@ from configs.schema import TrackingConfig
 from models.trials import trial_name
 from tuning.artifact import bundle_artifact
 from tuning.runs import Run
+from tuning.tracker import finding_rows, told
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # no git is needed, nor asked for
@@ -85,8 +86,15 @@ class MlflowTracker:
     def summary(self, event: dict[str, Any]) -> None:
         """Scores, configuration, leaderboard, figures and the bundle, on the parent run."""
         parent = self._open("", self.run.name, event["time"])
-        self._log(parent, event, metrics=event["scores"], tags={"name": str(event["config"].get("name"))})
+        self._log(
+            parent,
+            event,
+            metrics=event["scores"],
+            tags={"name": str(event["config"].get("name"))} | told(event),
+        )
         self.client.log_dict(parent, event["config"], "config.yaml")
+        if found := finding_rows(event):
+            self.client.log_text(parent, _csv(found), "warnings.csv")
         self.client.log_text(parent, _csv(event["leaderboard"]), "leaderboard.csv")
         for path in sorted(self.run.figures.glob("*.png")):
             self.client.log_artifact(parent, str(path), "figures")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from configs.schema import JobConfig
-from data.dataset import TabularDataset, load_dataset
+from data.dataset import TabularDataset, read_dataset
+from data.examination import Sample
 from data.metrics import Metric, default_metric, get_metric
 from ensembles.thresholds import check_goal
 from tuning.runs import Run
@@ -20,11 +21,13 @@ class Plan:
         config: With problem type and metric filled in.
         dataset: The table.
         metric: What is optimised.
+        sample: Training rows to examine; None of a run that goes on.
     """
 
     config: JobConfig
     dataset: TabularDataset
     metric: Metric
+    sample: Sample | None = None
 
 
 def plan_sweep(config: JobConfig) -> Plan:
@@ -36,7 +39,8 @@ def plan_sweep(config: JobConfig) -> Plan:
     if config.params:
         asked = config.problem_type
         family_spaces(config, "binary" if asked in (None, "classification") else asked)
-    return _plan(config, load_dataset(config.data, config.problem_type, config.seed))
+    dataset, sample = read_dataset(config.data, config.problem_type, config.seed)
+    return _plan(config, dataset, sample)
 
 
 def plan_resumed(run: Run, config: JobConfig) -> Plan:
@@ -48,10 +52,10 @@ def plan_resumed(run: Run, config: JobConfig) -> Plan:
     return _plan(config, TabularDataset.load(run.dataset))
 
 
-def _plan(config: JobConfig, dataset: TabularDataset) -> Plan:
+def _plan(config: JobConfig, dataset: TabularDataset, sample: Sample | None = None) -> Plan:
     check_goal(config.ensemble.threshold, dataset.target.classes)
     metric = get_metric(config.metric or default_metric(dataset.problem_type), dataset.problem_type)
     resolved = config.model_copy(update={"metric": metric.name, "problem_type": dataset.problem_type})
     if config.params:
         family_spaces(resolved, dataset.problem_type)
-    return Plan(resolved, dataset, metric)
+    return Plan(resolved, dataset, metric, sample)

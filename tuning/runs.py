@@ -5,6 +5,7 @@
         dataset/          encoded table, encoder, folds
         study.log         Optuna's journal, one study per family
         trials/           see models/trials.py
+        findings.json     what was found in the training rows; see data/examination.py
         events.jsonl      what happened, in order; the tracker reads it
         tracking.jsonl    what of it is recorded, and where
         wandb/            W&B files
@@ -54,6 +55,7 @@ class Run:
         self.bundle = self.path / "bundle"
         self.result = self.path / "result.json"
         self.driver = self.path / "driver.json"
+        self.findings = self.path / "findings.json"
 
     @property
     def journal(self) -> Path:

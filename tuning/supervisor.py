@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from configs.tasks import ENDED, Task, TaskError, TaskFolder, TaskState
+from configs.tasks import ENDED, Task, TaskError, TaskFinding, TaskFolder, TaskState
 from configs.tasks import Status as TaskStatus
 from errors import TabularayError
 from tuning.jobserver import INTERRUPTED
@@ -165,13 +165,16 @@ class Supervisor:
             if promotion is None
             else f"; {'' if promotion['promoted'] else 'not '}promoted: {promotion['why']}"
         )
+        doubts = result.get("doubts", ())
+        doubtful = "".join(f"; {doubt}" for doubt in doubts) if promotion is None else ""
         self._end(
             task,
             state,
             "succeeded",
-            f"registered as {result['model_id']}{done}",
+            f"registered as {result['model_id']}{doubtful}{done}",
             progress=100.0,
             model_id=result["model_id"],
+            doubts=tuple(doubts),
             promotion=promotion,
             test_scores=result["scores"]["test"].get("ensemble", {}),
         )
@@ -198,6 +201,7 @@ class Supervisor:
                 "metric": row["metric"],
                 "best_score": None if score != score else score,  # noqa: PLR0124 - NaN
                 "trials": row["trials"],
+                "findings": tuple(TaskFinding(**found) for found in watch.findings()),
                 "progress": max(state.progress, round(min(99.0, 100 * _share(watch)), 1)),
                 "message": _running_message(watch, row) if state.job else state.message,
             }

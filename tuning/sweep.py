@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from data.examination import Examination, examine, time_allowed
 from models.trials import StoredTrial
 from tuning.budget import Budget
 from tuning.plan import Plan
@@ -31,9 +32,14 @@ for _name, _value in (
 
 
 def run_sweep(
-    run: Run, plan: Plan, budget: Budget, console: Console, trials: list[StoredTrial] | None
+    run: Run,
+    plan: Plan,
+    budget: Budget,
+    console: Console,
+    trials: list[StoredTrial] | None,
+    on_found: Callable[[Examination], None],
 ) -> Sweep:
-    """Run the trials of a plan.
+    """Run the trials of a plan; its training rows are examined while Ray starts.
 
     Args:
         run: Its run directory.
@@ -41,17 +47,32 @@ def run_sweep(
         budget: The time of the whole job.
         console: Where progress is shown.
         trials: Trials that earlier sessions of the run left; None: this is the first.
+        on_found: Called with what was found in the training rows, before the first trial.
 
     Returns: the sweep, its run directory complete but for the ensemble.
     """
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
         run_search = beside.submit(_import_search)
+        examined = beside.submit(_examine, run, plan)
         if trials is None:
             plan.dataset.save(run.dataset)
         from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
 
         with connected(plan.config.cluster):
-            return run_search.result()(run, plan, budget, console, trials)
+            search, examination = run_search.result(), examined.result()
+            if examination is not None:
+                on_found(examination)
+            return search(run, plan, budget, console, trials)
+
+
+def _examine(run: Run, plan: Plan) -> Examination | None:
+    """Look at the training rows, or read what an earlier session found; None where that is not known."""
+    if plan.sample is None:
+        return Examination.load(run.findings)
+    config = plan.config
+    found = examine(plan.sample, config.data, time_allowed(config.search.time_budget_s))
+    found.save(run.findings)
+    return found
 
 
 def _import_search() -> Callable[..., Sweep]:

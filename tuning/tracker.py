@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from configs.schema import TrackingConfig
+from data.findings import LEAK
 from tuning.runs import Run
 from tuning.tracked import Happened, Ledger, read_lines
 
@@ -110,6 +111,23 @@ class Recording:
             self.tracker.end(event)
             del self.open[number]
             self.ledger.note(trial=number, end=place, where=self.tracker.where)
+
+
+def told(event: dict[str, Any]) -> dict[str, str]:
+    """What a summary event says in words: suspected leaks, and why the model should not be in production."""
+    leaks = [
+        name for found in event.get("findings", ()) if found["code"] == LEAK for name in found["columns"]
+    ]
+    texts = {"suspected_leaks": ", ".join(leaks), "doubts": "; ".join(event.get("doubts", ()))}
+    return {key: text for key, text in texts.items() if text}
+
+
+def finding_rows(event: dict[str, Any]) -> list[dict[str, str]]:
+    """What a summary event says was found in the training rows, a row each."""
+    return [
+        {"code": found["code"], "columns": ", ".join(found["columns"]), "message": found["message"]}
+        for found in event.get("findings", ())
+    ]
 
 
 def resolve_mode(config: TrackingConfig) -> str:

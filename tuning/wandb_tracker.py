@@ -22,7 +22,7 @@ from models.trials import trial_name
 from tuning.artifact import bundle_artifact
 from tuning.runs import Run
 from tuning.tracked import Ledger
-from tuning.tracker import limited, resolve_mode
+from tuning.tracker import finding_rows, limited, resolve_mode, told
 
 STOP_S = 5.0
 FLUSH_S, POLL_S = 2.0, 0.005
@@ -103,7 +103,10 @@ class WandbTracker:
                 f"figures/{p.stem}": wandb.Image(str(p)) for p in sorted(self.run.figures.glob("*.png"))
             }
             run.log({"leaderboard": table, **figures, "_timestamp": event["time"]})
-        run.summary.update(_numbers(event["scores"]))
+        run.summary.update(_numbers(event["scores"]) | told(event))
+        if found := finding_rows(event):
+            table = wandb.Table(columns=list(found[0]), data=[list(row.values()) for row in found])
+            run.log({"warnings": table, "_timestamp": event["time"]})
         self._log_bundle(run)
         self._finish(run, 0)
 

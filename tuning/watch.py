@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from data.examination import Examination
 from data.metrics import get_metric
 from models.trials import STATES
 from tuning.budget import Budget
@@ -203,9 +204,16 @@ class RunWatch:
             "n_failed": self.tally.count("failed"),
             "first_failure": self.first_failure,
             "error": (self.result or {}).get("error"),
+            "findings": self.findings(),
+            "doubts": (self.result or {}).get("doubts", []),
             "last_events": [_without_nan(event) for event in self.last_events],
             "next": self._next(),
         }
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What was found in the training rows, as JSON holds it."""
+        found = Examination.load(self.run.findings)
+        return [] if found is None else found.to_json()["findings"]
 
     def _family(self, family: str) -> dict[str, Any]:
         best = self.tally.best(family)
@@ -226,7 +234,10 @@ class RunWatch:
     def _next(self) -> list[str]:
         path, state = _shown_path(self.run.path), self.state
         complete = self.tally.count("completed")
-        name = (self.result or {}).get("model_id", "").partition(":")[0]
+        result = self.result or {}
+        name = result.get("model_id", "")
+        if "production" in result.get("aliases", ("production",)):
+            name = name.partition(":")[0]
         commands = {
             "running": [f"tabularay jobs show {path} --follow", f"tabularay jobs cancel {path}"],
             "finished": [f"tabularay report {path}", f"tabularay predict {name} --input FILE"],

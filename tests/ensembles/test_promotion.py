@@ -8,7 +8,7 @@ import pytest
 from ensembles.bundle import bundle_id
 from ensembles.promotion import promote_if_better
 from ensembles.registry import Registry
-from errors import BundleError
+from errors import BundleError, ModelNotFoundError
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def register(binary_job, tmp_path):
         manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | facts
         manifest |= {"metric": metric, "created": len(list(tmp_path.iterdir()))}
         manifest["scores"]["test"]["ensemble"] = {metric: score}
+        manifest["scores"].pop("constant")  # by the metric of the run
         manifest["bundle_id"] = bundle_id(manifest)
         (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
         return registry, registry.register("churn", folder, alias)
@@ -92,6 +93,22 @@ def test_lower_is_better_where_it_is(register):
     assert not promote_if_better(registry, version).promoted
     registry, version = register(0.4, metric="log_loss")
     assert promote_if_better(registry, version).promoted
+
+
+def test_a_doubted_version_is_not_promoted_whatever_it_scores(register):
+    leak = {"code": "leak", "message": "'status' predicts 'y'", "columns": ["status"]}
+    examined = {"findings": [leak], "n_rows": 9, "n_examined": 9, "left_out": [], "seconds": 0.1}
+    registry, version = register(0.99, examined=examined)
+    decision = promote_if_better(registry, version)
+    assert not decision.promoted
+    assert "'status' is suspected to give the target away" in decision.why
+    assert f"tabularay models promote churn:1 --registry {registry.where}" in decision.why
+    with pytest.raises(
+        ModelNotFoundError, match=r"churn:1 \(candidate\); name it as churn@candidate, or promote it: "
+    ):
+        registry.resolve("churn")
+    registry.promote("churn", 1)
+    assert promote_if_better(registry, version).promoted  # it is there already
 
 
 def test_a_damaged_version_is_never_promoted(register):

@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.sources import mask_secrets
 from data.messages import show_score
+from ensembles.admission import doubts
 from tuning.htmlreport.charts import time_unit
 from tuning.htmlreport.markup import Cell, Html, join, note, section, table, tag
 from tuning.htmlreport.view import RunView
@@ -65,8 +66,29 @@ def overview(view: RunView) -> Html:
     if not view.manifest:
         parts.append(_no_ensemble(view))
     parts += [tag("p", mask_secrets(text), class_="warning") for text in view.notes]
+    parts += [tag("p", doubt, class_="warning") for doubt in _doubts(view)]
     parts += [_cards(view), _test(view)]
     return section("overview", "Overview", *parts)
+
+
+def _doubts(view: RunView) -> list[str]:
+    """Why the model should not be in production before somebody has looked."""
+    return [f"Not for production unseen: {doubt}." for doubt in doubts(view.manifest)]
+
+
+def data_section(view: RunView) -> Html:
+    """What was found in the training rows."""
+    found = view.examination
+    if found is None:
+        return section("data", "Data", note("Not known: the training rows of this run were not examined."))
+    rows = [[Cell(f.code), Cell(mask_secrets(f.message))] for f in found.findings]
+    parts = (
+        [table("What to beware of in the training rows", ["what", "where, and what to do"], rows)]
+        if rows
+        else []
+    )
+    nothing = "" if rows else "Nothing to beware of was found in the training rows."
+    return section("data", "Data", note(nothing), *parts, note(found.limits))
 
 
 def _no_ensemble(view: RunView) -> Html:

@@ -19,7 +19,7 @@ from tuning.htmlreport.markup import (
     section,
     tag,
 )
-from tuning.htmlreport.overview import count, header, number, overview
+from tuning.htmlreport.overview import count, data_section, header, number, overview
 from tuning.htmlreport.params import (
     MIN_SCORED,
     importance_figure,
@@ -36,6 +36,7 @@ from tuning.spaces import FamilySpace, family_spaces
 HERE = Path(__file__).parent
 CONTENTS = {
     "overview": "Overview",
+    "data": "Data",
     "leaderboard": "Leaderboard",
     "progress": "Score over time",
     "parameters": "Hyperparameters",
@@ -52,6 +53,7 @@ def render(view: RunView) -> str:
     figures = Figures()
     sections = [
         overview(view),
+        data_section(view),
         leaderboard_section(view),
         _progress(view, figures),
         _parameters(view, figures),

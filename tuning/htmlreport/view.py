@@ -11,9 +11,10 @@ from typing import Any
 
 from configs.schema import JobConfig
 from configs.sources import mask_secrets
+from data.examination import Examination
 from data.metrics import Metric, get_metric
 from ensembles.bundle import read_manifest
-from errors import BundleError, ConfigError
+from errors import BundleError, ConfigError, DataLoadError
 from models.trials import StoredTrial, read_trial
 from tuning.htmlreport.history import History, read_history
 from tuning.report import FAMILY_COLOURS
@@ -35,6 +36,7 @@ class RunView:
         history: Its events.
         result: result.json of the newest session; empty when there is none.
         manifest: The ensemble's manifest; empty when there is none.
+        examination: What was found in the training rows; None where that is not known.
         status: running, finished, interrupted, failed or cut off.
         notes: What could not be read.
     """
@@ -46,6 +48,7 @@ class RunView:
     history: History
     result: dict[str, Any]
     manifest: dict[str, Any]
+    examination: Examination | None
     status: str
     notes: tuple[str, ...]
 
@@ -107,6 +110,7 @@ def read_view(run: Run) -> RunView:
         history=history,
         result=result,
         manifest=_manifest(run, notes),
+        examination=_examination(run, notes),
         status=_status(run, result),
         notes=tuple(notes),
     )
@@ -151,6 +155,14 @@ def _manifest(run: Run, notes: list[str]) -> dict[str, Any]:
     except BundleError as error:
         notes.append(f"the ensemble cannot be read: {error}")
         return {}
+
+
+def _examination(run: Run, notes: list[str]) -> Examination | None:
+    try:
+        return Examination.load(run.findings)
+    except DataLoadError as error:
+        notes.append(f"what was found in the training rows cannot be read: {error}")
+        return None
 
 
 def _status(run: Run, result: dict[str, Any]) -> str:
