@@ -51,6 +51,9 @@ def run_sweep(
 
     Returns: the sweep, its run directory complete but for the ensemble.
     """
+    # It silences a warning when it is first imported, which a thread that restores filters beside it would undo.
+    import requests  # noqa: F401, PLC0415 - brought by Ray
+
     with ThreadPoolExecutor(2) as beside:
         run_search = beside.submit(_import_search)
         examined = beside.submit(_examine, run, plan)
