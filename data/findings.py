@@ -21,6 +21,8 @@ from errors import DataError
 
 # Fewer rows show no leak and no drift.
 MIN_ROWS = 50
+# Fewer repeated rows flatter no score.
+REPEATED_SHARE = 0.005
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
 # The code of what keeps a model out of production.
@@ -117,11 +119,12 @@ def find_repeats(table: Table) -> Iterable[Finding]:
     both = _row_hashes([features, label])
     copied = pd.Series(both).duplicated().to_numpy()
     n_repeated = int(copied.sum())
-    if n_repeated:
+    if n_repeated > REPEATED_SHARE * n_rows:
         yield Finding(
             "duplicate_rows",
             f"{n_repeated:,} of {n_rows:,} rows ({percent(n_repeated / n_rows)}) repeat another row in every column "
-            "learned from: the same row may train and be scored, which flatters scores; drop the copies",
+            "learned from: if these are copies, and not alike by chance, the same row trains and is scored, which "
+            "flatters scores; drop them then",
         )
     if table.target is None:
         return

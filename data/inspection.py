@@ -11,8 +11,10 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
-from data.column_findings import column_findings, lost_findings, target_findings
+from data.cell_findings import cell_findings
+from data.column_findings import column_findings, find_ids, lost_findings, target_findings
 from data.dataset import read_table, settle
+from data.division import set_aside
 from data.features import FeatureSpec, infer_features
 from data.findings import Finding, Table, as_dates, as_numbers, find_in_test
 from data.precision import check_target
@@ -141,6 +143,7 @@ def inspect_table(
         target, settled, notes = _settled(frame, config, problem_type)
         labelled = settled.frame
         specs = infer_features(labelled, config.target, config.ignore, config.kinds, settled.formats)
+        specs = set_aside(specs, config)
         kept = tuple(spec for spec in specs if spec.kind != "ignore")
         y = np.empty(0) if target is None else target.encode(labelled[config.target])
         if target is not None and not target.classes:
@@ -152,7 +155,8 @@ def inspect_table(
             *column_findings(labelled, specs, config),
             *lost_findings(labelled, specs),
             *target_findings(table, n_unlabelled, config),
-            *row_findings(table, specs, tell),
+            *cell_findings(table, config, find_ids(labelled, kept, config)),
+            *row_findings(table, specs, config, tell),
         ]
     except DataError as error:
         raise type(error)(f"{where}: {error}") from error

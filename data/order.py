@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.findings import MIN_ROWS, Finding, Table, as_dates
-from data.messages import percent, setting, show, show_number
+from data.messages import ignore, percent, setting, show, show_number
 
 # Drift: tenths of the table explain this share of the target's variance, far more than chance gives them.
 N_BLOCKS = 10
@@ -18,12 +18,13 @@ DRIFT_F = 6.0
 FEW_STEPS_BACK = 0.01
 
 
-def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
+def find_order(table: Table, names: Collection[str], ids: Collection[str] = ()) -> Iterable[Finding]:
     """Columns the rows are sorted by, and a target that changes along the rows or along a date.
 
     Args:
         table: The table.
         names: Columns that may tell the time: all but row numbers.
+        ids: Those that name the row.
     """
     if len(table.frame) < MIN_ROWS:
         return
@@ -33,16 +34,18 @@ def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
         order = _sort_key(table.frame[name] if dates is None else dates)
         if order is None:
             continue
-        if _is_sorted(order, 0.0 if dates is None else FEW_STEPS_BACK):
+        if is_sorted(order, 0.0 if dates is None else FEW_STEPS_BACK):
             time = name
             found = f"rows are sorted by {'the date ' * (dates is not None)}{name!r}"
+            found += ", another number in nearly every row" * (name in ids)
         elif dates is not None and _drifts(table, np.argsort(order, kind="stable")):
             found = f"{table.target.name!r} changes along the date {name!r}"
         else:
             continue
-        yield Finding(
-            "time_order", f"{found}: if new rows come later than these, {_split_by_time(name)}", (name,)
-        )
+        advice = f"if new rows come later than these, {_split_by_time(name)}"
+        if name in ids:
+            advice += f"; if it only names the row, leave out with {ignore([name])}"
+        yield Finding("time_order", f"{found}: {advice}", (name,))
     if _drifts(table, np.arange(len(table.frame))):
         yield Finding(
             "target_drift",
@@ -64,7 +67,7 @@ def _sort_key(series: pd.Series) -> np.ndarray | None:
     return series.to_numpy() if kind in "iuf" and not series.isna().any() else None
 
 
-def _is_sorted(values: np.ndarray, share_back: float = 0.0) -> bool:
+def is_sorted(values: np.ndarray, share_back: float = 0.0) -> bool:
     """Whether the values rise, or fall, in all steps but a share; never of a mere flag."""
     steps = np.diff(values)
     back = min((steps < 0).mean(), (steps > 0).mean())
@@ -76,7 +79,7 @@ def _drifts(table: Table, order: np.ndarray) -> bool:
         return False
     y = table.y[order]
     if table.target.problem_type == "regression":
-        if _is_sorted(y):
+        if is_sorted(y):
             return False
         parts = pd.Series(y).rank().to_numpy()[:, np.newaxis]
     else:
