@@ -25,6 +25,8 @@ MIN_ROWS = 50
 REPEATED_SHARE = 0.005
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
+# More groups of columns that are alike are told of in one line.
+MOST_GROUPS = 3
 # The code of what keeps a model out of production.
 LEAK = "leak"
 
@@ -145,14 +147,24 @@ def find_identical(table: Table) -> Iterable[Finding]:
     groups: dict[bytes, list[str]] = {}
     for name, hashes in table.hashes.items():
         groups.setdefault(hashes.tobytes(), []).append(name)
-    for names in groups.values():
-        if len(names) > 1:
-            yield Finding(
-                "identical_columns",
-                f"columns {show_list(names)} hold the same values: leave all but one out with "
-                f"{ignore(names[1:])}",
-                tuple(names),
-            )
+    alike = [names for names in groups.values() if len(names) > 1]
+    if len(alike) > MOST_GROUPS:
+        spare = [name for names in alike for name in names[1:]]
+        examples = "; ".join(show_list(names, 3) for names in alike[:MOST_GROUPS])
+        yield Finding(
+            "identical_columns",
+            f"{len(alike):,} groups of columns hold the same values, such as {examples}: leave all but one of each out "
+            f"with {ignore(spare)}",
+            tuple(spare),
+        )
+        return
+    for names in alike:
+        yield Finding(
+            "identical_columns",
+            f"columns {show_list(names)} hold the same values: leave all but one out with "
+            f"{ignore(names[1:])}",
+            tuple(names),
+        )
 
 
 def find_in_test(table: Table, test: pd.DataFrame, raw: pd.DataFrame) -> Iterable[Finding]:

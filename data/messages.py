@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+# The code of what says that only some rows were looked at.
+SAMPLED = "sampled"
 MAX_SHOWN = 60
 MAX_NAMES = 30
 MAX_ERROR = 200

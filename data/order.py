@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.findings import MIN_ROWS, Finding, Table, as_dates
-from data.messages import ignore, percent, setting, show, show_number
+from data.messages import ignore, percent, setting, show, show_list, show_number
 
 # Drift: tenths of the table explain this share of the target's variance, far more than chance gives them.
 N_BLOCKS = 10
@@ -16,6 +16,8 @@ DRIFT_SHARE = 0.02
 DRIFT_F = 6.0
 # Rows in order of a date may have a few out of place.
 FEW_STEPS_BACK = 0.01
+# More columns in order are told of in one line.
+MOST_ORDERS = 3
 
 
 def find_order(table: Table, names: Collection[str], ids: Collection[str] = ()) -> Iterable[Finding]:
@@ -28,7 +30,7 @@ def find_order(table: Table, names: Collection[str], ids: Collection[str] = ()) 
     """
     if len(table.frame) < MIN_ROWS:
         return
-    time = "COLUMN"
+    time, found_in = "COLUMN", list[Finding]()
     for name in names:
         dates = as_dates(table.frame[name])
         order = _sort_key(table.frame[name] if dates is None else dates)
@@ -45,13 +47,21 @@ def find_order(table: Table, names: Collection[str], ids: Collection[str] = ()) 
         advice = f"if new rows come later than these, {_split_by_time(name)}"
         if name in ids:
             advice += f"; if it only names the row, leave out with {ignore([name])}"
-        yield Finding("time_order", f"{found}: {advice}", (name,))
+        found_in.append(Finding("time_order", f"{found}: {advice}", (name,)))
+    yield from found_in if len(found_in) <= MOST_ORDERS else _summed_up(found_in)
     if _drifts(table, np.arange(len(table.frame))):
         yield Finding(
             "target_drift",
             f"{_describe_drift(table)}: rows that stand together are alike, and random folds flatter scores; if the "
             f"order is that of time, {_split_by_time(time)}",
         )
+
+
+def _summed_up(findings: list[Finding]) -> Iterable[Finding]:
+    """One finding of many columns: as a rule the same order many times."""
+    names = tuple(name for finding in findings for name in finding.columns)
+    message = f"{findings[0].message}; the same is true of {show_list(names[1:])}"
+    yield Finding(findings[0].code, message, names)
 
 
 def _split_by_time(name: str) -> str:
