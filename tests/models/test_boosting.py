@@ -12,7 +12,7 @@ import xgboost as xgb
 from errors import DeviceMemoryError
 from models import boosting, xgboost
 from models.base import FitContext, Fold, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, histograms_in_memory, patience
 from models.families import get_family
 from models.lightgbm import SLICE_TREES, LightGBM
 from models.weights import row_weights
