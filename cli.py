@@ -66,6 +66,8 @@ Show what each column is taken for, how the target is spread, and what to beware
 
   tabularay inspect churn.csv --target churned data.kinds.zip=categorical data.ignore=\\[name]
 
+  tabularay inspect genes.csv --target outcome --all
+
   tabularay inspect experiment=credit_default --json
 
 [bold]JSON[/bold]
@@ -91,6 +93,9 @@ def inspect(
         typer.Option(help="Table held against SOURCE: what data.test_source takes.", metavar="SOURCE"),
     ] = None,
     config_dir: ConfigDir = None,
+    every_column: Annotated[
+        bool, typer.Option("--all", help="List every column, also of a table with very many.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what each column is taken for, how the target is spread, and what to beware of."""
@@ -108,7 +113,7 @@ def inspect(
     if as_json:
         print_json(inspection.to_json())
     else:
-        print_inspection(inspection)
+        print_inspection(inspection, every_column)
 
 
 @app.command(help=EXAMPLE_TUNE)

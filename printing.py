@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data.messages import percent, show_number
+from data.messages import SAMPLED, percent, show_number
 from data.messages import show_score as number
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ SHOWN_CLASSES = 12
 PIPED_WIDTH = 10_000
 WIDE = 130
 SHOWN_VALUES = 3
+# More columns than that are summed up, and of those with something to say so many shown.
+MANY_COLUMNS, SHOWN_COLUMNS, SHOWN_NAMES = 100, 40, 6
 VALUE_WIDTH = 24
 
 
@@ -118,7 +120,8 @@ def print_examination(examination: Examination) -> None:
 
 
 def _print_warning(console: Console, finding: Finding) -> None:
-    text = f"[yellow]warning[/yellow] {finding.code}: {escape(finding.message)}"
+    label = "note" if finding.code == SAMPLED else "[yellow]warning[/yellow]"
+    text = f"{label} {finding.code}: {escape(finding.message)}"
     console.print(text, highlight=False, soft_wrap=True)
 
 
@@ -268,21 +271,62 @@ def _print_test(test: dict[str, dict[str, float]], metric: str, looks: int) -> N
         out.print("  (no time was left to train an untuned LightGBM for comparison)")
 
 
-def print_inspection(inspection: Inspection) -> None:
-    """Columns, target and warnings of a table; piped, every column stays on one line."""
+def print_inspection(inspection: Inspection, every_column: bool = False) -> None:
+    """Columns, target and warnings of a table; piped, every column stays on one line.
+
+    Args:
+        inspection: What was found.
+        every_column: Whether all columns are listed where they are many, and not only those with something to say.
+    """
     console = out if out.is_terminal else Console(width=PIPED_WIDTH)
     rows = f"{inspection.rows:,} rows, {len(inspection.columns) + (inspection.target is not None)} columns"
     test = ""
     if inspection.test_source:
         test = f"; test file {inspection.test_source}: {inspection.test_rows:,} rows"
     console.print(f"[bold]{escape(inspection.source)}[/bold]: {rows}{escape(test)}", highlight=False)
-    console.print(_column_table(inspection.columns, console))
+    shown = inspection.columns
+    if len(shown) > MANY_COLUMNS and not every_column:
+        for line in _kind_lines(inspection.columns):
+            console.print(line, highlight=False)
+        shown = _telling(inspection)
+    if shown:
+        console.print(_column_table(shown, console))
+    if shown is not inspection.columns:
+        n_more = len(inspection.columns) - len(shown)
+        console.print(f"  and {n_more:,} more columns; to list every column, add --all")
     if inspection.target:
         _print_target(console, inspection.target)
     for warning in inspection.warnings:
         _print_warning(console, warning)
-    if not inspection.warnings:
+    if all(warning.code == SAMPLED for warning in inspection.warnings):
         console.print("No warnings.")
+
+
+def _kind_lines(columns: Sequence[ColumnReport]) -> list[str]:
+    """How many columns there are of each kind, and the first of them."""
+    kinds: dict[str, list[ColumnReport]] = {}
+    for column in columns:
+        kinds.setdefault(column.kind, []).append(column)
+    lines = []
+    for kind, alike in kinds.items():
+        names = ", ".join(_short(column.name) for column in alike[:SHOWN_NAMES])
+        more = ", ..." if alike[SHOWN_NAMES:] else ""
+        n_missing = sum(column.missing > 0 for column in alike)
+        holes = f"; {n_missing:,} of them with missing values" if n_missing else ""
+        lines.append(f"  {len(alike):,} {kind}: {escape(names)}{more}{holes}")
+    return lines
+
+
+def _telling(inspection: Inspection) -> list[ColumnReport]:
+    """The columns with a note or a warning, as many as can be read; those of the narrowest warnings first."""
+    order: dict[str, int] = {}
+    for warning in sorted(inspection.warnings, key=lambda warning: len(warning.columns)):
+        for name in warning.columns:
+            order.setdefault(name, len(order))
+    noted = [c for c in inspection.columns if c.name in order or c.note]
+    noted.sort(key=lambda column: order.get(column.name, len(order)))
+    first = {column.name for column in noted[:SHOWN_COLUMNS]}
+    return [column for column in inspection.columns if column.name in first]
 
 
 def _column_table(columns: Sequence[ColumnReport], console: Console) -> Table:

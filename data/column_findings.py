@@ -15,6 +15,7 @@ from data.encoder import Encoder
 from data.features import MAX_CATEGORIES, FeatureSpec
 from data.findings import Finding, Table
 from data.messages import ignore, name_kind, percent, show
+from data.order import is_sorted
 from data.precision import lost_values
 from data.values import is_numeric_dtype
 
@@ -39,7 +40,12 @@ def column_findings(
     frame: pd.DataFrame, specs: Iterable[FeatureSpec], config: DataConfig
 ) -> Iterable[Finding]:
     """What is to be said of columns one by one, and of those that are left out without being asked to."""
-    ignored = {*config.ignore, *(name for name, kind in config.kinds.items() if kind == "ignore")}
+    ignored = {
+        config.group,
+        config.time,
+        *config.ignore,
+        *(name for name, kind in config.kinds.items() if kind == "ignore"),
+    }
     told = [spec for spec in specs if spec.name not in ignored]
     empty = [s for s in told if s.n_distinct == 0]
     constant = [s for s in told if s.n_distinct == 1]
@@ -67,9 +73,19 @@ def column_findings(
     }
     advice = f"group them, or leave out with {_ignore(many)}"
     yield from _list("high_cardinality", "many categories with few rows each", many, advice)
-    ids = [s for s in kept if s.kind == "numeric" and _looks_like_id(frame[s.name], s.n_distinct)]
+    named = find_ids(frame, kept, config)
+    ids = [
+        s for s in kept if s.name in named and not is_sorted(frame[s.name].to_numpy())
+    ]  # see data/order.py
     advice = f"if it names the row, leave out with {_ignore(ids)}"
     yield from _list("id_like", "another whole number in nearly every row", ids, advice)
+
+
+def find_ids(frame: pd.DataFrame, specs: Iterable[FeatureSpec], config: DataConfig) -> tuple[str, ...]:
+    """Columns of numbers that would be learned from, and by name and values name the row."""
+    told = {config.group, config.time, *config.kinds}
+    numbers = [s for s in specs if s.kind == "numeric" and s.name not in told]
+    return tuple(s.name for s in numbers if _looks_like_id(frame[s.name], s.n_distinct))
 
 
 def lost_findings(frame: pd.DataFrame, specs: Iterable[FeatureSpec]) -> Iterable[Finding]:

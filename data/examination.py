@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from configs.schema import DataConfig
-from data.column_findings import column_findings, target_findings
+from data.cell_findings import cell_findings
+from data.column_findings import column_findings, find_ids, target_findings
 from data.features import FeatureSpec
 from data.findings import LEAK, Allowance, Finding, Table
 from data.row_findings import row_findings
@@ -138,7 +139,8 @@ def examine(sample: Sample, config: DataConfig, seconds: float) -> Examination:
     checks = (
         column_findings(table.frame, sample.specs, config),
         target_findings(table, 0, config),
-        row_findings(table, sample.specs, allowance=allowance),
+        cell_findings(table, config, find_ids(table.frame, table.kept, config)),
+        row_findings(table, sample.specs, config, allowance=allowance),
     )
     found = [finding for check in checks for finding in check if finding.code not in NOTED]
     taken = round(time.monotonic() - began, 2)

@@ -21,8 +21,12 @@ from errors import DataError
 
 # Fewer rows show no leak and no drift.
 MIN_ROWS = 50
+# Fewer repeated rows flatter no score.
+REPEATED_SHARE = 0.005
 # Rows with equal features and different targets are told of when they are more than noise.
 CONFLICT_SHARE = 0.01
+# More groups of columns that are alike are told of in one line.
+MOST_GROUPS = 3
 # The code of what keeps a model out of production.
 LEAK = "leak"
 
@@ -117,11 +121,12 @@ def find_repeats(table: Table) -> Iterable[Finding]:
     both = _row_hashes([features, label])
     copied = pd.Series(both).duplicated().to_numpy()
     n_repeated = int(copied.sum())
-    if n_repeated:
+    if n_repeated > REPEATED_SHARE * n_rows:
         yield Finding(
             "duplicate_rows",
             f"{n_repeated:,} of {n_rows:,} rows ({percent(n_repeated / n_rows)}) repeat another row in every column "
-            "learned from: the same row may train and be scored, which flatters scores; drop the copies",
+            "learned from: if these are copies, and not alike by chance, the same row trains and is scored, which "
+            "flatters scores; drop them then",
         )
     if table.target is None:
         return
@@ -142,14 +147,24 @@ def find_identical(table: Table) -> Iterable[Finding]:
     groups: dict[bytes, list[str]] = {}
     for name, hashes in table.hashes.items():
         groups.setdefault(hashes.tobytes(), []).append(name)
-    for names in groups.values():
-        if len(names) > 1:
-            yield Finding(
-                "identical_columns",
-                f"columns {show_list(names)} hold the same values: leave all but one out with "
-                f"{ignore(names[1:])}",
-                tuple(names),
-            )
+    alike = [names for names in groups.values() if len(names) > 1]
+    if len(alike) > MOST_GROUPS:
+        spare = [name for names in alike for name in names[1:]]
+        examples = "; ".join(show_list(names, 3) for names in alike[:MOST_GROUPS])
+        yield Finding(
+            "identical_columns",
+            f"{len(alike):,} groups of columns hold the same values, such as {examples}: leave all but one of each out "
+            f"with {ignore(spare)}",
+            tuple(spare),
+        )
+        return
+    for names in alike:
+        yield Finding(
+            "identical_columns",
+            f"columns {show_list(names)} hold the same values: leave all but one out with "
+            f"{ignore(names[1:])}",
+            tuple(names),
+        )
 
 
 def find_in_test(table: Table, test: pd.DataFrame, raw: pd.DataFrame) -> Iterable[Finding]:

@@ -11,10 +11,14 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType
 from configs.sources import mask_secrets
-from data.column_findings import column_findings, lost_findings, target_findings
+from data.cell_findings import MOST_ROWS, cell_findings
+from data.column_findings import column_findings, find_ids, lost_findings, target_findings
 from data.dataset import read_table, settle
+from data.division import set_aside
 from data.features import FeatureSpec, infer_features
 from data.findings import Finding, Table, as_dates, as_numbers, find_in_test
+from data.leaks import LEAK_ROWS
+from data.messages import SAMPLED
 from data.precision import check_target
 from data.row_findings import row_findings
 from data.settle import SettledTable, apply_formats
@@ -143,6 +147,7 @@ def inspect_table(
         target, settled, notes = _settled(frame, config, problem_type)
         labelled = settled.frame
         specs = infer_features(labelled, config.target, config.ignore, config.kinds, settled.formats)
+        specs = set_aside(specs, config)
         kept = tuple(spec for spec in specs if spec.kind != "ignore")
         y = np.empty(0) if target is None else target.encode(labelled[config.target])
         if target is not None and not target.classes:
@@ -154,7 +159,9 @@ def inspect_table(
             *column_findings(labelled, specs, config),
             *lost_findings(labelled, specs),
             *target_findings(table, n_unlabelled, config),
-            *row_findings(table, specs, tell),
+            *cell_findings(table, config, find_ids(labelled, kept, config)),
+            *row_findings(table, specs, config, tell),
+            *_sampled(table),
         ]
     except DataError as error:
         raise type(error)(f"{where}: {error}") from error
@@ -170,6 +177,16 @@ def inspect_table(
         test_rows=None if test is None else len(test),
         warnings=tuple(warnings),
     )
+
+
+def _sampled(table: Table) -> list[Finding]:
+    """Says of a long table in how many rows was looked for what."""
+    n_rows = len(table.frame)
+    if n_rows <= MOST_ROWS:
+        return []
+    leaks = f"leaks in about {LEAK_ROWS:,} and " if table.target else ""
+    message = f"{leaks}odd numbers and lost digits in {MOST_ROWS:,} of {n_rows:,} rows; all else in every row"
+    return [Finding(SAMPLED, f"looked for {message}")]
 
 
 def _settled(

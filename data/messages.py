@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+# The code of what says that only some rows were looked at.
+SAMPLED = "sampled"
 MAX_SHOWN = 60
+MAX_NAMES = 30
 MAX_ERROR = 200
 # Beyond these people would count noughts.
 SMALL_SCORE, LARGE_SCORE = 1e-4, 1e9
@@ -86,7 +89,9 @@ def setting(key: str, value: str | Sequence[str]) -> str:
 
 
 def ignore(names: Sequence[str]) -> str:
-    """The setting that leaves columns out."""
+    """The setting that leaves columns out; of very many only how many they are."""
+    if len(names) > MAX_NAMES:
+        return f"data.ignore=[...], the {len(names):,} names (all of them: --json)"
     return setting("data.ignore", names)
 
 

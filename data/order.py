@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.findings import MIN_ROWS, Finding, Table, as_dates
-from data.messages import percent, setting, show, show_number
+from data.messages import ignore, percent, setting, show, show_list, show_number
 
 # Drift: tenths of the table explain this share of the target's variance, far more than chance gives them.
 N_BLOCKS = 10
@@ -16,39 +16,52 @@ DRIFT_SHARE = 0.02
 DRIFT_F = 6.0
 # Rows in order of a date may have a few out of place.
 FEW_STEPS_BACK = 0.01
+# More columns in order are told of in one line.
+MOST_ORDERS = 3
 
 
-def find_order(table: Table, names: Collection[str]) -> Iterable[Finding]:
+def find_order(table: Table, names: Collection[str], ids: Collection[str] = ()) -> Iterable[Finding]:
     """Columns the rows are sorted by, and a target that changes along the rows or along a date.
 
     Args:
         table: The table.
         names: Columns that may tell the time: all but row numbers.
+        ids: Those that name the row.
     """
     if len(table.frame) < MIN_ROWS:
         return
-    time = "COLUMN"
+    time, found_in = "COLUMN", list[Finding]()
     for name in names:
         dates = as_dates(table.frame[name])
         order = _sort_key(table.frame[name] if dates is None else dates)
         if order is None:
             continue
-        if _is_sorted(order, 0.0 if dates is None else FEW_STEPS_BACK):
+        if is_sorted(order, 0.0 if dates is None else FEW_STEPS_BACK):
             time = name
             found = f"rows are sorted by {'the date ' * (dates is not None)}{name!r}"
+            found += ", another number in nearly every row" * (name in ids)
         elif dates is not None and _drifts(table, np.argsort(order, kind="stable")):
             found = f"{table.target.name!r} changes along the date {name!r}"
         else:
             continue
-        yield Finding(
-            "time_order", f"{found}: if new rows come later than these, {_split_by_time(name)}", (name,)
-        )
+        advice = f"if new rows come later than these, {_split_by_time(name)}"
+        if name in ids:
+            advice += f"; if it only names the row, leave out with {ignore([name])}"
+        found_in.append(Finding("time_order", f"{found}: {advice}", (name,)))
+    yield from found_in if len(found_in) <= MOST_ORDERS else _summed_up(found_in)
     if _drifts(table, np.arange(len(table.frame))):
         yield Finding(
             "target_drift",
             f"{_describe_drift(table)}: rows that stand together are alike, and random folds flatter scores; if the "
             f"order is that of time, {_split_by_time(time)}",
         )
+
+
+def _summed_up(findings: list[Finding]) -> Iterable[Finding]:
+    """One finding of many columns: as a rule the same order many times."""
+    names = tuple(name for finding in findings for name in finding.columns)
+    message = f"{findings[0].message}; the same is true of {show_list(names[1:])}"
+    yield Finding(findings[0].code, message, names)
 
 
 def _split_by_time(name: str) -> str:
@@ -64,7 +77,7 @@ def _sort_key(series: pd.Series) -> np.ndarray | None:
     return series.to_numpy() if kind in "iuf" and not series.isna().any() else None
 
 
-def _is_sorted(values: np.ndarray, share_back: float = 0.0) -> bool:
+def is_sorted(values: np.ndarray, share_back: float = 0.0) -> bool:
     """Whether the values rise, or fall, in all steps but a share; never of a mere flag."""
     steps = np.diff(values)
     back = min((steps < 0).mean(), (steps > 0).mean())
@@ -76,7 +89,7 @@ def _drifts(table: Table, order: np.ndarray) -> bool:
         return False
     y = table.y[order]
     if table.target.problem_type == "regression":
-        if _is_sorted(y):
+        if is_sorted(y):
             return False
         parts = pd.Series(y).rank().to_numpy()[:, np.newaxis]
     else:

@@ -10,6 +10,33 @@ import numpy as np
 from models.base import Fold, History, Task
 
 MAX_POINTS = 200
+# From so many features on, memory is looked after.
+WIDE = 500
+# Histograms may take so many times the table's memory, and this much anyway.
+HISTOGRAM_SHARE, LEAST_HISTOGRAM_BYTES = 4, 64 * 2**20
+
+
+def histograms_in_memory(X: np.ndarray, max_bin: int, most: int) -> int | None:
+    """How many nodes' histograms may be kept at once; None: all, as they are small or the table is not wide.
+
+    A histogram has a sum of gradients and one of hessians for every bin of every feature. With thousands of features
+    those of all leaves are a hundred times the table; what is not kept is counted again.
+
+    Args:
+        X: (n_samples, n_features).
+        max_bin: Bins of a feature.
+        most: Nodes whose histograms a tree has use for.
+    """
+    if X.shape[1] < WIDE:
+        return None
+    each = histogram_bytes(X, max_bin)
+    kept = max(LEAST_HISTOGRAM_BYTES, HISTOGRAM_SHARE * X.nbytes) // each
+    return None if kept >= most else max(2, kept)
+
+
+def histogram_bytes(X: np.ndarray, max_bin: int) -> int:
+    """Bytes of one node's histogram."""
+    return 16 * X.shape[1] * max(2, min(max_bin, X.shape[0]))
 
 
 def patience(learning_rate: float) -> int:

@@ -12,7 +12,7 @@ from lightgbm.callback import CallbackEnv, EarlyStopException
 from pydantic import Field
 
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, histogram_bytes, histograms_in_memory, patience
 from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
@@ -101,7 +101,7 @@ class LightGBM(Model):
         fold = rows_to_stop_on(fold, task)
         scale = TargetScale.of(fold.y_train, task)
         y_train, y_val = scale.apply(fold)
-        settings = _settings(params, task, context)
+        settings = _settings(params, task, context) | _memory(params, fold.X_train)
         codes = [index for index, size in enumerate(task.cardinalities) if size]
         w_train, w_val = row_weights(params["class_weight"], fold, task)
         train = lgb.Dataset(fold.X_train, y_train, weight=w_train, categorical_feature=codes, params=settings)
@@ -173,6 +173,14 @@ def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[s
         "force_row_wise": True,
         "verbosity": -1,
     }
+
+
+def _memory(params: dict[str, Any], X: np.ndarray) -> dict[str, Any]:
+    """Limits what a wide table's histograms take; empty for others, whose fits stay as they are."""
+    kept = histograms_in_memory(X, params["max_bin"], params["num_leaves"])
+    if kept is None:
+        return {}
+    return {"histogram_pool_size": kept * histogram_bytes(X, params["max_bin"]) / 2**20}
 
 
 def _callback(rule: StopRule) -> Callable[[CallbackEnv], None]:

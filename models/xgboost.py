@@ -14,7 +14,7 @@ from pydantic import Field
 
 from errors import DeviceMemoryError
 from models.base import FitContext, Fold, Model, Prediction, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, histograms_in_memory, patience
 from models.exported import Exported
 from models.params import Params, check
 from models.storage import Meta, damaged, load_meta, save_meta
@@ -110,7 +110,7 @@ class XGBoost(Model):
             val = xgb.QuantileDMatrix(fold.X_val, y_val, weight=w_val, ref=train, **columns)
             rule = StopRule(patience(params["learning_rate"]), context.deadline)
             booster = xgb.train(
-                _settings(params, task, context),
+                _settings(params, task, context) | _memory(params, fold.X_train),
                 train,
                 params["num_boost_round"],
                 evals=[(train, "train"), (val, "val")],
@@ -176,6 +176,13 @@ def _device_memory() -> Iterator[None]:
         if found is None:
             raise
         raise DeviceMemoryError(found[0].strip()) from None
+
+
+def _memory(params: dict[str, Any], X: np.ndarray) -> dict[str, Any]:
+    """Limits what a wide table's histograms take; empty for others, whose fits stay as they are."""
+    most = 2 * (params["max_leaves"] or 2 ** min(params["max_depth"], 20))
+    kept = histograms_in_memory(X, params["max_bin"], most)
+    return {} if kept is None else {"max_cached_hist_node": kept}
 
 
 def _settings(params: dict[str, Any], task: Task, context: FitContext) -> dict[str, Any]:

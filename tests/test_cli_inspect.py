@@ -211,3 +211,19 @@ def test_help_shows_examples_and_the_keys_of_the_json(inspect):
     text = inspect("--help").out
     assert "tabularay inspect churn.csv --target churned" in text
     assert "missing_share" in text
+
+
+def test_many_columns_are_summed_up_unless_all_are_asked_for(inspect, folder):
+    wide = pd.DataFrame(
+        {f"x{k}": [(i * 7 + k) % 60 for i in range(60)] for k in range(150)}
+        | {"odd": ["on"] * 60, "y": [0, 1] * 30}
+    )
+    wide.to_csv(folder / "wide.csv", index=False)
+    lines = inspect("wide.csv", "--target", "y").out.splitlines()
+    assert "  150 numeric: x0, x1, x2, x3, x4, x5, ..." in lines
+    assert "  1 ignore: odd" in lines
+    assert any(line.startswith("odd") for line in lines)
+    assert any("to list every column, add --all" in line for line in lines)
+    assert len(lines) < 60
+    whole = inspect("wide.csv", "--target", "y", "--all").out.splitlines()
+    assert sum(line.startswith("x") for line in whole) == 150

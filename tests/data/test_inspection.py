@@ -83,6 +83,7 @@ def shuffled_days():
 
 
 SPARSE = np.where(np.arange(N) % 3 == 0, NOISE * 2 + 1, np.nan)
+DAYS = [f"2023-{k % 12 + 1:02}-{k % 28 + 1:02}" for k in range(N)]
 WARNINGS = {
     "leak": (clean(code=np.where(CLASSES == "yes", 3.0, 4.0)), ["code"], "'code' (AUC 1.000)"),
     "leak by a category": (clean(code=np.where(CLASSES == "yes", "a", "b")), ["code"], "data.ignore=[code]"),
@@ -122,6 +123,57 @@ WARNINGS = {
     ),
     "high_cardinality": (clean(city=[f"c{i}" for i in RNG.integers(0, 150, N)]), ["city"], "in 400 rows"),
     "many_missing": (clean(k=SPARSE), ["k"], "'k' (66.5% missing)"),
+    "sentinel": (
+        clean(income=np.where(np.arange(N) % 50, RNG.integers(10, 5000, N), -999)),
+        ["income"],
+        "'income' (-999 in 2% of the rows, all others ",
+    ),
+    "sentinel of two kinds": (
+        clean(score=np.select([np.arange(N) % 50 == 1, np.arange(N) % 50 == 2], [9999, -99], NOISE.round(3))),
+        ["score"],
+        "9999 in 2% of the rows, -99 in 2% of the rows, all others -",
+    ),
+    "sentinel below nothing": (
+        clean(days=np.where(np.arange(N) % 50, RNG.integers(0, 400, N), -1)),
+        ["days"],
+        "'days' (-1 in 2% of the rows, all others 0 .. ",
+    ),
+    "sentinel of dates": (
+        clean(born=np.where(np.arange(N) % 40, DAYS, "1900-01-01")),
+        ["born"],
+        "'born' (1900-01-01 in 2.5% of the rows, all others 2023-01-",
+    ),
+    "sentinel at the end of time": (
+        clean(until=np.where(np.arange(N) % 40, DAYS, "9999-12-31")),
+        ["until"],
+        "9999-12-31 in 2.5%",
+    ),
+    "code_as_number": (
+        clean(zip_code=RNG.integers(10_000, 99_999, N) // 40 * 40),
+        ["zip_code"],
+        "'zip_code' (5 digits); to learn from them as categories, add 'data.kinds={zip_code: categorical}'",
+    ),
+    "spelling": (
+        clean(tier=np.where(np.arange(N) % 40, np.where(NOISE > 0, "basic", "gold"), "Basic ")),
+        ["tier"],
+        "'Basic ' (10 rows)",
+    ),
+    "spelling of classes": (clean(np.where(np.arange(N) % 8, CLASSES, "Yes")), ["y"], "'Yes' (50 rows)"),
+    "mostly_zero": (
+        clean(gain=np.where(np.arange(N) % 12, 0, RNG.integers(1, 900, N))),
+        ["gain"],
+        "'gain' (91.5% are 0)",
+    ),
+    "near_constant": (
+        clean(k=np.where(np.arange(N) % 200, 7, NOISE.round(2))),
+        ["k"],
+        "'k' (99.5% are 7)",
+    ),
+    "near_constant category": (
+        clean(k=np.where(np.arange(N) % 200, "on", "off")),
+        ["k"],
+        "'k' (99.5% are 'on')",
+    ),
     "identical_columns": (clean(again=clean()["나이"]), ["나이", "again"], "'나이', 'again'"),
 }
 
@@ -278,3 +330,65 @@ def test_many_classes_and_a_very_rare_one(look):
     assert "rare_classes" in codes(
         look(clean(y, code=[int(v.split()[-1]) if v != "once" else 99 for v in y]))
     )
+
+
+ODD_BUT_RIGHT = {
+    "grades": RNG.choice([-1, 0, 1], N),
+    "both signs": RNG.integers(-400, 400, N),
+    "an age of 99": np.where(np.arange(N) % 50, RNG.integers(18, 99, N), 99),
+    "one typing error": np.where(np.arange(N) == 3, 9999, RNG.integers(0, 500, N)),
+    "salaries": np.exp(RNG.normal(10, 1, N)).round(),
+    "flag": np.arange(N) % 2,
+    "code": RNG.integers(1, 40, N),
+    "amounts of 9": np.where(np.arange(N) % 50, RNG.integers(0, 20_000, N), 9999),
+    "countdown": RNG.integers(-1, 3, N),
+}
+
+
+@pytest.mark.parametrize("name", ODD_BUT_RIGHT)
+def test_what_is_right_is_not_told_of(look, name):
+    assert look(clean(**{name: ODD_BUT_RIGHT[name]})).warnings == ()
+
+
+def test_what_divides_the_rows_is_not_advised_away(look):
+    groups = [f"customer {k}" for k in RNG.integers(0, 150, N)]
+    frame = drifting().assign(customer=groups, day=days(N))
+    found = codes(look(frame, group="customer", ignore=["day"]))
+    assert "high_cardinality" not in found
+    assert "left_out" not in found
+    assert "time_order" in codes(look(frame, group="customer"))
+    told = look(frame, time="day", split="time", ignore=["customer"])
+    assert codes(told) == []
+
+
+def test_an_id_in_order_of_time_is_told_of_once(look):
+    key = np.cumsum(RNG.integers(1, 9, N))
+    inspection = look(clean(order_no=key))
+    (warning,) = inspection.warnings
+    assert (warning.code, warning.columns) == ("time_order", ("order_no",))
+    assert "another number in nearly every row" in warning.message
+    assert (
+        "data.time=order_no; if it only names the row, leave out with 'data.ignore=[order_no]'"
+        in warning.message
+    )
+
+
+def test_numbers_with_marks_are_what_they_mean(look):
+    frame = clean(
+        share=[f"0,{k % 90 + 10}" for k in range(N)],
+        price=[f"${k * 7 % 990 + 10}.50" for k in range(N)],
+        amount=np.where(np.arange(N) % 2, "1,5", "15"),
+    )
+    columns = {column.name: column for column in look(frame).columns}
+    assert (columns["share"].low, columns["share"].high) == (0.1, 0.99)
+    assert (columns["price"].low, columns["price"].high) == (10.5, 997.5)
+    twins = pd.DataFrame({"a": ["1,5", "15", "2,5", "25"] * 50, "y": ["x", "x", "z", "z"] * 50})
+    found = {w.code: w.message for w in look(twins).warnings}
+    assert found["duplicate_rows"].startswith("196 of 200 rows")
+
+
+def test_many_columns_to_leave_out_do_not_fill_the_screen(look):
+    wide = clean().assign(**{f"k{k}": np.where(np.arange(N) % 200, 7, k) for k in range(60)})
+    (warning,) = [w for w in look(wide).warnings if w.code == "near_constant"]
+    assert "data.ignore=[...], the 59 names" in warning.message
+    assert len(warning.columns) == 59

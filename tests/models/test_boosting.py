@@ -12,7 +12,7 @@ import xgboost as xgb
 from errors import DeviceMemoryError
 from models import boosting, xgboost
 from models.base import FitContext, Fold, Task
-from models.boosting import StopRule, TargetScale, as_mean, patience
+from models.boosting import StopRule, TargetScale, as_mean, histograms_in_memory, patience
 from models.families import get_family
 from models.lightgbm import SLICE_TREES, LightGBM
 from models.weights import row_weights
@@ -175,3 +175,17 @@ def test_a_gpu_that_is_too_small_is_told_from_other_errors():
         raise xgb.core.XGBoostError(words)
     with pytest.raises(xgb.core.XGBoostError, match="Invalid"), _device_memory():
         raise xgb.core.XGBoostError("Invalid parameter")
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "most", "kept"),
+    [
+        (100_000, 100, 10**6, None),  # not wide
+        (1_000, 3_000, 4, None),  # few nodes
+        (1_000, 3_000, 255, 5),  # 64 MiB of 12 MB each
+        (200, 100_000, 255, 2),  # never fewer than a parent and a child
+    ],
+)
+def test_histograms_of_wide_tables_are_not_all_kept(n_rows, n_features, most, kept):
+    X = np.broadcast_to(np.float32(0), (n_rows, n_features))
+    assert histograms_in_memory(X, 255, most) == kept
