@@ -39,6 +39,7 @@ from data.values import (
     is_missing,
     is_number,
     is_numeric_dtype,
+    number_name,
     to_boolean,
     to_number,
     to_single,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 Labels = Literal["text", "number", "boolean"]
 # Digits that are a name, not an amount: 007, +7, 1e5, 1.10.
 NAME_OF_DIGITS = re.compile(r"[+-]?0\d|\+|.*[eE]|.*\.\d*0$")
+WHOLE_WITH_POINT = re.compile(r"-?(?:0|[1-9]\d{0,14})\.0", re.ASCII)
 EXACT_DIGITS, WHOLE_DIGITS = 15, 18
 
 
@@ -265,7 +267,7 @@ def canonical(value: Any, labels: Labels) -> str:
         if labels == "boolean":
             return to_text(bool(to_boolean(value)))
         if labels == "number" and isinstance(value, str):
-            return to_text(to_number(value))
+            return number_name(value)
     except ValueError:
         return text  # a category never seen, not a wrong type
     return text
@@ -336,6 +338,8 @@ def _labels(values: Sequence[Any]) -> Labels:
 def are_numbers_in_text(values: Sequence[Any]) -> bool:
     """Whether texts name the same categories as numbers do: "2" and "2.0" are one, but "02" and "1e5" are names."""
     texts = [to_text(value) for value in values]
+    if texts and all(WHOLE_WITH_POINT.fullmatch(text) for text in texts):
+        return True  # whole numbers in a column with holes, as pandas writes them
     if not texts or not all(fits(text, ".", False) and not NAME_OF_DIGITS.match(text) for text in texts):
         return False
     exact = all(len(text) <= (EXACT_DIGITS if "." in text else WHOLE_DIGITS) for text in texts)

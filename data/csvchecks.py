@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.csvlayout import NUMBER, Layout
+from data.csvlayout import Layout, is_number_text
 from data.messages import count, show_list
 from errors import DataLoadError
 
@@ -90,7 +90,7 @@ def _rows_with(column: pa.ChunkedArray, pattern: str) -> list[int]:
 
 def _all_numbers(column: pa.ChunkedArray) -> bool:
     cells = column.drop_null()[:MOST_LOOKED_AT].to_pylist()
-    return bool(cells) and all(NUMBER.fullmatch(cell) for cell in cells)
+    return bool(cells) and all(is_number_text(cell) for cell in cells)
 
 
 def _holds_rows(cell: str, layout: Layout, numeric: Sequence[int]) -> bool:
@@ -100,7 +100,7 @@ def _holds_rows(cell: str, layout: Layout, numeric: Sequence[int]) -> bool:
         return False
     rows = [line.split(layout.delimiter) for line in lines]
     return all(
-        len(row) == len(layout.names) and all(not row[j] or NUMBER.fullmatch(row[j]) for j in numeric)
+        len(row) == len(layout.names) and all(not row[j] or is_number_text(row[j]) for j in numeric)
         for row in rows
     )
 

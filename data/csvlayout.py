@@ -17,10 +17,23 @@ NO_MARK = "\x1f"
 SAMPLE_BYTES = 1 << 18
 MOST_RECORDS = 200
 MOST_TITLES = 20
-NUMBER = re.compile(r"\s*[-+]?[$€£₩¥]?\s?(\d[\d.,' ]*|[.,]\d+)(e[-+]?\d+)?\s?[%€$]?\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[-+]?[$€£₩¥]?\s?(\d[\d.,' ]*|[.,]\d+)(e[-+]?\d+)?\s?[%€$]?\s*", re.IGNORECASE)
 # One number, though it holds commas: 1,5 or 1,234,567.
-WITH_COMMA = re.compile(r"\s*[-+]?(\d*,?\d+|\d{1,3}(,\d{3})+(\.\d+)?|\d*\.\d+)\s*")
+_WITH_COMMA = re.compile(r"\s*[-+]?(\d*,?\d+|\d{1,3}(,\d{3})+(\.\d+)?|\d*\.\d+)\s*")
 SEP_LINE = re.compile(r'"?sep=(\\t|.)"?\s*', re.IGNORECASE | re.DOTALL)
+
+
+# Longer cells are no numbers: what a pattern does to a text grows faster than the text.
+MOST_DIGITS = 100
+
+
+def is_number_text(cell: str) -> bool:
+    """Whether a cell looks like a number, however it is written."""
+    return len(cell) <= MOST_DIGITS and _NUMBER.fullmatch(cell) is not None
+
+
+def _is_comma_number(cell: str) -> bool:
+    return len(cell) <= MOST_DIGITS and _WITH_COMMA.fullmatch(cell) is not None
 
 
 @dataclass(frozen=True)
@@ -104,13 +117,17 @@ def _best(lines: Sequence[str], expected: str) -> _Reading:
     readings = [_read_as(lines, mark) for mark in dict.fromkeys((expected, *MARKS))]
     split = [one for one in readings if len(one.header.cells) > 1]
     if split:
-        # Cells that hold another mark, as often in the header as in the rows, hold it fewer times.
-        return max(split, key=lambda one: (one.share == 1, round(one.share, 1), len(one.header.cells)))
+        # Cells that hold another mark, as often in the header as in the rows, hold it fewer times; where both are
+        # there as often, commas are within cells: decimal marks, and parts of names.
+        return max(
+            split,
+            key=lambda one: (one.share == 1, round(one.share, 1), len(one.header.cells), one.mark != ","),
+        )
     by_blanks = _read_as(lines, BLANKS)
     if _is_split_by_blanks(by_blanks):
         return by_blanks
     first = readings[0]
-    if all(WITH_COMMA.fullmatch(",".join(row.cells)) for row in first.body if row.cells != [""]):
+    if all(_is_comma_number(",".join(row.cells)) for row in first.body if row.cells != [""]):
         return _Reading(NO_MARK, first.header, first.body, first.notes)  # decimal commas in one column
     return first
 
@@ -212,7 +229,7 @@ def _is_named(cells: Sequence[str]) -> bool:
         names.pop()
     if not names or not all(names[1:]) or len(set(names)) < len(names):
         return False
-    return not any(NUMBER.fullmatch(name) for name in names)
+    return not any(is_number_text(name) for name in names)
 
 
 def _has_numbers(header: Sequence[str], rows: Iterable[_Record]) -> bool:
@@ -220,7 +237,7 @@ def _has_numbers(header: Sequence[str], rows: Iterable[_Record]) -> bool:
     rows = [row.cells for row in rows if len(row.cells) >= len(header)]
     for j, name in enumerate(header):
         cells = [row[j] for row in rows if row[j].strip()]
-        if cells and not NUMBER.fullmatch(name) and all(NUMBER.fullmatch(cell) for cell in cells):
+        if cells and not is_number_text(name) and all(is_number_text(cell) for cell in cells):
             return True
     return False
 

@@ -160,7 +160,7 @@ def _unescape(data: bytes) -> bytes:
 
 
 def _stripped(body: bytes) -> bytes:
-    return re.sub(rb"(?:\A|(?<=[\r\n]))[ \t]+|[ \t]+(?=[\r\n]|\Z)", b"", body)
+    return b"".join(part.strip(b" \t") for part in re.split(rb"(\r\n|\r|\n)", body))
 
 
 def _rewrite(body: bytes, mark: str) -> tuple[bytes, str]:

@@ -22,6 +22,12 @@ TIME_NAME = re.compile(
     re.IGNORECASE,
 )
 CAMEL_NAME = re.compile(r".*[a-z](At|On|Time|Date|Timestamp)")
+# Of seconds since 1970: balance_at_end is none.
+EPOCH_NAME = re.compile(
+    r"(.*[\W_])?(time|timestamp|ts|datetime|date|epoch|unix\w*|created|updated|modified|일시|시간|時間|时间)|"
+    r"(time|timestamp|ts|created|updated|modified)[\W_].*|.*[\W_](at|on)",
+    re.IGNORECASE,
+)
 YEARS = (1900, 2100)
 EPOCH_YEARS = (1990, 2050)
 # Two digits of a year between points or dashes are as likely a version: 1.10.12.
@@ -31,6 +37,13 @@ SURE_SHORT_YEAR = re.compile(r"\d\d([-.])\d\d\1\d\d\b.*")
 DECIMAL_MONTH = re.compile(r"\d{4}\.\d{1,2}|\d{1,2}\.\d{4}")
 WHOLE = re.compile(r"\d{6,20}(\.0+)?", re.ASCII)
 N_TRIED = 40
+FAR_YEARS = 40
+ORDERS = ("dmy", "mdy", "yymd")
+OTHERWISE = {
+    "dmy": ("day first", "01/31/2024 or yy-mm-dd"),
+    "mdy": ("month first", "31/01/2024"),
+    "yymd": ("year first", "31/01/24"),
+}
 
 
 @dataclass(frozen=True)
@@ -100,9 +113,10 @@ def _forms_of(text: str, asked: bool) -> list[str]:
 
 
 def _of_numbers(texts: list[str], name: str, asked: bool) -> Dates:
-    named = TIME_NAME.fullmatch(name.strip()) is not None or CAMEL_NAME.fullmatch(name.strip()) is not None
     for form in ("compact", "compact_ym", *EPOCH_FORMS):
         years = EPOCH_YEARS if form in EPOCH_FORMS else YEARS
+        named = (EPOCH_NAME if form in EPOCH_FORMS else TIME_NAME).fullmatch(name.strip()) is not None
+        named |= CAMEL_NAME.fullmatch(name.strip()) is not None
         read = [text for text in texts if _within(read_form(text, form), years)]
         words = [text for text in texts if text not in set(read)]
         enough = asked or named or (form not in EPOCH_FORMS and len(read) >= MANY_DATES)
@@ -126,7 +140,7 @@ def _of_texts(texts: list[str], asked: bool) -> Dates:
     rest, ambiguous = texts, False
     while rest and len(forms) < 3:  # noqa: PLR2004 - more than three ways to write a date are no way
         form, ambiguous_here = _best_form(rest, asked)
-        if form is None or {form, *forms} >= {"dmy", "mdy"}:
+        if form is None or len({form, *forms} & set(ORDERS)) > 1:
             break
         forms.append(form)
         ambiguous |= ambiguous_here
@@ -140,16 +154,27 @@ def _of_texts(texts: list[str], asked: bool) -> Dates:
         )
     if not forms or not _are_few(rest, len(texts) - len(rest)):
         return Dates(None, _strangers(texts, rest) if forms else "")
-    note = _said(tuple(forms), rest)
+    note = "; ".join(filter(None, [_said(tuple(forms), rest), _centuries(texts, forms)]))
     if ambiguous:
-        order = "day" if "dmy" in forms else "month"
-        other = "01/31/2024" if order == "day" else "31/01/2024"
-        example = next(text for text in texts if read_form(text, "dmy") and read_form(text, "mdy"))
+        order, other = OTHERWISE[next(form for form in forms if form in ORDERS)]
+        example = next(
+            text for text in texts if sum(read_form(text, form) is not None for form in ORDERS) > 1
+        )
         note = "; ".join(
-            filter(None, [note, f"{example!r} could be read with the day or the month first: taken for {order} first; "
+            filter(None, [note, f"{example!r} could be read in another order: taken for {order}; "
                           f"data.formats={{...: {other}}} says otherwise"])
         )  # fmt: skip
     return Dates(DateText(tuple(forms), tuple(sorted(rest))), note)
+
+
+def _centuries(texts: Sequence[str], forms: Sequence[str]) -> str:
+    """What two digits of a year were read as, where they are of two centuries."""
+    short = [text for text in spread(texts) if not re.search(r"\d{4}", text)]
+    read = (read_form(text, form) for text in short for form in forms)
+    years = sorted({moment.year for moment in read if moment is not None})
+    if not years or years[-1] - years[0] < FAR_YEARS:
+        return ""
+    return f"two digits of a year are read as {years[0]} to {years[-1]}: write four where that is wrong"
 
 
 def _best_form(texts: list[str], asked: bool) -> tuple[str | None, bool]:
@@ -162,13 +187,24 @@ def _best_form(texts: list[str], asked: bool) -> tuple[str | None, bool]:
     best = max(counts, key=lambda form: counts[form])
     if not counts[best]:
         return None, False
-    if best in ("dmy", "mdy"):
-        n = {order: sum(read_form(text, order) is not None for text in texts) for order in ("dmy", "mdy")}
-        if n["dmy"] != n["mdy"]:
-            return max(n, key=lambda order: n[order]), False
-        slashes = sum("/" in text for text in sample)
-        return ("mdy" if 2 * slashes > len(sample) else "dmy"), True
-    return best, False
+    return _ordered(texts, sample) if best in ORDERS else (best, False)
+
+
+def _ordered(texts: list[str], sample: list[str]) -> tuple[str, bool]:
+    """Which of day, month and year is first, and whether that is not certain."""
+    n = {order: sum(read_form(text, order) is not None for text in texts) for order in ORDERS}
+    orders = [order for order in ORDERS if n[order] == max(n.values())]
+    if len(orders) == 1:
+        return orders[0], False
+    if "yymd" in orders:  # a year comes again more often than a day does
+        first, last = ({re.split(r"\D+", text)[place] for text in sample} for place in (0, 2))
+        if len(first) < len(last):
+            return "yymd", True
+        orders.remove("yymd")
+    if len(orders) == 1:
+        return orders[0], True
+    slashes = sum("/" in text for text in sample)
+    return ("mdy" if 2 * slashes > len(sample) else "dmy"), True
 
 
 def _strangers(texts: list[str], rest: list[str]) -> str:

@@ -20,6 +20,8 @@ EPOCH_FORMS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns
 # Two digits of a year: 69 to 99 are of the last century, as POSIX has it.
 PIVOT = 69
 
+# Seconds lie below, and milliseconds not more than a thousand times below the same in milliseconds, and so on.
+EPOCH_LIMIT = 100_000_000_000
 EPOCH_TEXT = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
 # Forms that one replacement turns into what Arrow reads, a million of them in a moment.
 _DATE2, _CLOCK = r"(?:0[1-9]|[12]\d|3[01])", r"([T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?"
@@ -64,6 +66,7 @@ FORMS: dict[str, re.Pattern[str]] = {
     "ymd": re.compile(rf"{_YEAR4}(?P<s>[-/.])\s?{_MONTH}(?P=s)\s?{_DAY}\.?{_TIME}"),
     "dmy": re.compile(rf"{_DAY}(?P<s>[-/.])\s?{_MONTH}(?P=s)\s?{_YEAR}{_TIME}"),
     "mdy": re.compile(rf"{_MONTH}(?P<s>[-/.])\s?{_DAY}(?P=s)\s?{_YEAR}{_TIME}"),
+    "yymd": re.compile(rf"(?P<y>\d\d)(?P<s>[-/.])\s?(?P<m>\d\d?)(?P=s)\s?(?P<d>\d\d?)\.?{_TIME}"),
     "compact": re.compile(
         r"(?P<y>[12]\d{3})(?P<m>\d\d)(?P<d>\d\d)(?:[T_-]?(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)?(?P<z>Z)?)?(?:\.0+)?"
     ),
@@ -79,11 +82,13 @@ FORMS: dict[str, re.Pattern[str]] = {
     "y_month": re.compile(rf"{_YEAR4}[-/.,\s]?\s?{_WORD}"),
     "compact_ym": re.compile(r"(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?:\.0+)?"),
     "quarter": re.compile(r"(?P<y>\d{4})[-\s]?[Qq](?P<q>[1-4])"),
+    "quarter_y": re.compile(r"[Qq](?P<q>[1-4])[-\s/]?(?P<y>\d{4})"),
 }
 EXAMPLES = {
     "ymd": "2024-01-31", "dmy": "31.01.2024", "mdy": "01/31/2024", "compact": "20240131", "d_month_y": "31 Jan 2024",
     "month_d_y": "Jan 31, 2024", "y_month_d": "2024 Jan 31", "cjk": "2024년 1월 31일", "ym": "2024-01", "my": "01/2024",
     "month_y": "Jan 2024", "y_month": "2024 Jan", "compact_ym": "202401", "quarter": "2024Q1",
+    "quarter_y": "Q1 2024", "yymd": "24-01-31",
     "epoch_s": "1706659200", "epoch_ms": "1706659200000", "epoch_us": "1706659200000000",
     "epoch_ns": "1706659200000000000",
 }  # fmt: skip
@@ -247,6 +252,9 @@ def _to_utc(moment: datetime, zone: str | None) -> datetime:
 def _of_epoch(text: str, per_second: int) -> datetime | None:
     if not EPOCH_TEXT.fullmatch(text):
         return None
+    whole = abs(int(text.partition(".")[0]))
+    if whole >= EPOCH_LIMIT * per_second or (per_second > 1 and whole < EPOCH_LIMIT * per_second // 1000):
+        return None  # of another unit: seconds among milliseconds would be moments in January 1970
     try:
         return EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000 // per_second))
     except (ValueError, OverflowError):

@@ -168,10 +168,10 @@ def _foreign(data: bytes) -> bytes:
     """The cells that are not ASCII, each once, as many as make a large sample."""
     cells: dict[bytes, None] = {}
     size = 0
-    for match in re.finditer(rb"[^\n\r\t,;\"]*[\x80-\xff][^\n\r\t,;\"]*", data):
-        if match[0] not in cells:
-            cells[match[0]] = None
-            size += len(match[0])
+    for cell in re.split(rb"[\n\r\t,;\"]+", data):
+        if not cell.isascii() and cell not in cells:
+            cells[cell] = None
+            size += len(cell)
             if size > SAMPLE_BYTES:
                 break
     return b"\n".join(cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from data.date_recognition import ORDERS
 from data.datetext import EPOCH_FORMS, EXAMPLES, FORMS, DateText, read_form
 from data.messages import show
 from data.numbertext import NumberText, fits, split_unit
@@ -46,9 +47,10 @@ def parse_example(column: str, example: str) -> NumberText | DateText | None:
 def _one_form(forms: list[str], where: str) -> str:
     if not forms:
         raise ConfigError(f"{where} is no example of how a cell is written; allowed: {ALLOWED}")
-    if {"dmy", "mdy"} <= set(forms):
+    if len(set(forms) & set(ORDERS)) > 1:
         raise ConfigError(
-            f"{where} can be read with the day or the month first; with a day above 12 it is clear"
+            f"{where} can be read with the day or the month first, or the year; with a day above 12 and four digits "
+            "of a year it is clear, or as letters: yy-mm-dd"
         )
     return forms[0]
 
@@ -57,6 +59,8 @@ def _order(letters: str, where: str) -> str:
     """dd/mm/yyyy and %d.%m.%Y are dmy."""
     order = "".join(dict.fromkeys(re.sub(r"[^dmy]", "", letters.casefold())))
     compact = not re.search(r"[^dmy%]", letters.casefold())
+    if order == "ymd" and "yyyy" not in letters.casefold() and "%Y" not in letters and not compact:
+        return "yymd"
     names = {"ymd": "compact" if compact else "ymd", "ym": "compact_ym" if compact else "ym"}
     form = names.get(order, order)
     if form not in EXAMPLES:

@@ -16,12 +16,16 @@ from data.values import MISSING_NUMBER_TEXT, MISSING_TEXT, is_number
 
 DIGIT = re.compile(r"\d")
 # Digits that are a name: 007, and more of them than any amount has.
-CODE = re.compile(r"[+-]?(?:0\d|\d{20})")
+CODE = re.compile(r"[+-]?(?:0\d+$|\d{20}|\d{3}(?: \d{3}){2,}$)")
+TELEPHONE = re.compile(r"\+\d{2}[\d ]{7}")
+# Four numbers up to 255 are an address.
+ADDRESS = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 NUMBER_LIKE = re.compile(r"[-+.,\deE '\u2019\u00a0\u202f]+", re.ASCII)
 ONE_GROUP = {mark: re.compile(rf"[+-]?[1-9]\d{{0,2}}{re.escape(mark)}\d{{3}}", re.ASCII) for mark in ".,"}
 # A comma that may stand between two choices: "1,5", but not "0,5" and not "3,05".
 MAYBE_LIST = re.compile(r"[1-9]\d?,[1-9]\d?", re.ASCII)
 NINES = re.compile("9[09]*")
+FEW_GROUPED = 5
 # Of more distinct texts than these, one of each shape is looked at.
 MANY_TEXTS = 2_000
 N_SPREAD = 200
@@ -195,7 +199,9 @@ def _decimal(
 ) -> tuple[Decimal | None, bool, str]:
     """The decimal mark that reads nearly all of them, whether that is sure, and what the user should know."""
     numbers = list(readable.values())
-    if not asked and any(CODE.match(number) for number in numbers):
+    if not asked and all(ADDRESS.fullmatch(number) for number in numbers):
+        return None, False, ""
+    if not asked and (any(map(CODE.match, numbers)) or any(map(TELEPHONE.match, readable))):
         return None, False, ""
     n_point = _n((text for text, n in readable.items() if _is_sure(n, ".")), weights)
     n_comma = _n((text for text, n in readable.items() if _is_sure(n, ",")), weights)
@@ -233,8 +239,19 @@ def _open(
         return (",", False, "") if hint == "," else (".", False, _ambiguous(marked[","], "thousands", "0,5"))
     if hint == ",":
         return ",", False, _ambiguous(marked["."], "thousands, as commas are decimal elsewhere", "0.5")
-    all_grouped = len(marked["."]) == len(numbers) and len(numbers) >= NUMBERS_PER_WORD
-    return ".", False, _ambiguous(marked["."], "a decimal mark", "1.234,5") if all_grouped else ""
+    return _points(numbers, marked["."])
+
+
+def _points(numbers: list[str], marked: list[str]) -> tuple[Decimal, bool, str]:
+    """Points before three digits, always: decimals of three digits, or thousands.
+
+    Decimals come with fewer digits too, and thousands beside numbers below one; many of both are thousands.
+    """
+    below = [number for number in numbers if "." not in number]
+    if below and len(marked) >= FEW_GROUPED and all(len(number.lstrip("+-")) <= 3 for number in below):  # noqa: PLR2004
+        return ",", False, _ambiguous(marked, "thousands, as no number has fewer digits behind it", "0.5")
+    many = len(numbers) >= NUMBERS_PER_WORD or len(marked) >= FEW_GROUPED
+    return ".", False, _ambiguous(marked, "a decimal mark", "1.234,5") if many else ""
 
 
 def _ambiguous(numbers: list[str], taken: str, otherwise: str) -> str:

@@ -22,16 +22,18 @@ EXPONENT = r"(?:[eE][+-]?\d+)?"
 PLAIN = rf"^-?(?:\d+\.?\d*|\.\d+){EXPONENT}$"
 NO_CODE = rf"^-?(?:(?:0|[1-9]\d{{0,18}})(?:\.\d*)?|\.\d+){EXPONENT}$"
 # Between thousands, and never anything else: blanks (a narrow one, one that does not break) and apostrophes.
-BLANKS = " \u00a0\u202f"
+BLANKS = " \u00a0\u202f\u2009"
 APOSTROPHES = "'\u2019"
 DIGITS = rf"\d(?:[\d.,{BLANKS}{APOSTROPHES}]*[\d.,])?"
 # sign, what stands before the number, sign, number, what stands after it; (5) is -5, as bookkeepers write it.
 PARTS = re.compile(
     rf"(?P<sign>[+\-\u2212]?)[{BLANKS}]*(?P<before>[^\d.,+\-\u2212()\s]{{0,4}}\.?)[{BLANKS}]*"
     rf"(?P<inner>[+\-\u2212]?)[{BLANKS}]*(?P<number>(?:{DIGITS}|[.,]\d+){EXPONENT})"
-    rf"(?P<after>[{BLANKS}]*[^\d\s.,+\-\u2212()'][^\d.,+()]{{0,11}})?",
+    rf"(?P<behind>-)?(?P<after>[{BLANKS}]*[^\d\s.,+\-\u2212()'][^\d.,+()]{{0,11}})?",
     re.ASCII,
 )
+# Without its sign, .12 may be 12 %.
+SHARES = ("%", "‰")
 INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 # Longer texts are no numbers: what a pattern does to a text grows faster than the text.
 MAX_LENGTH = 400
@@ -58,6 +60,44 @@ CURRENCY_CODES = frozenset(
     }
 )
 # Units that are written against their number; after a blank, any word that stands behind every number is one.
+MAGNITUDES = frozenset(
+    {
+        "k",
+        "K",
+        "m",
+        "M",
+        "mn",
+        "mm",
+        "MM",
+        "b",
+        "B",
+        "bn",
+        "Mio",
+        "Mio.",
+        "Mrd",
+        "Mrd.",
+        "Tsd",
+        "Tsd.",
+        "Tsd. €",
+        "T",
+        "tr",
+    }
+    | {
+        "thousand",
+        "million",
+        "millions",
+        "billion",
+        "billions",
+        "trillion",
+        "lakh",
+        "crore",
+        "cr",
+        "mil",
+        "천",
+        "만",
+        "억",
+    }
+)
 UNITS = frozenset(
     {
         "%",
@@ -172,7 +212,8 @@ class NumberText:
         unit, number = split_unit(text)
         if number in MISSING_NUMBER_TEXT and unit == self.unit:
             return math.nan
-        if unit not in ("", self.unit) or not fits(number, self.decimal, self.thousands):
+        bare_share = not unit and self.unit in SHARES and self.thousands is not None
+        if unit not in ("", self.unit) or bare_share or not fits(number, self.decimal, self.thousands):
             raise ValueError(f"is not a number as the others are written, like {self.example!r}")
         return to_number(plain(number, self.decimal))
 
@@ -201,8 +242,11 @@ class NumberText:
             _number(self.decimal, self.thousands).pattern.removeprefix("[+-]?"),
             re.escape(self.unit),
         )
-        known = pc.match_substring_regex(texts, rf"^[+-]?(?:{unit})? ?(?:{number})$")
-        if unit:
+        before = rf"(?:{unit})? ?" if self.unit in CURRENCY_SIGNS | CURRENCY_CODES else ""
+        if self.unit in SHARES and self.thousands is not None:
+            before = "%"  # a share without its sign is none, and none begins so
+        known = pc.match_substring_regex(texts, rf"^[+-]?{before}(?:{number})$")
+        if unit and self.unit not in ("e", "E"):
             known = pc.or_(known, pc.match_substring_regex(texts, rf"^[+-]?(?:{number}) ?{unit}$"))
         bare = pc.if_else(known.fill_null(False), texts, pa.scalar(None, texts.type))
         for mark in (self.unit, *BLANKS, *APOSTROPHES, "+", "," if self.decimal == "." else "."):
@@ -237,9 +281,9 @@ def split_unit(text: str) -> tuple[str, str]:
     if match is None:
         return _only_unit(text)
     before, after = match["before"].strip(), (match["after"] or "").strip(BLANKS)
-    sign, inner = match["sign"], match["inner"]
+    sign, inner = match["sign"], match["inner"] + (match["behind"] or "")
     spaced = (match["after"] or "")[:1] in BLANKS and bool(after)
-    if (before and after) or (sign and inner) or (bookkept and (sign or inner)):
+    if (before and after) or len(sign + inner) > 1 or (bookkept and (sign or inner)):
         return "", text
     if not _is_unit(before, after, spaced):
         return "", text
@@ -249,8 +293,10 @@ def split_unit(text: str) -> tuple[str, str]:
 
 def _is_unit(before: str, after: str, spaced: bool) -> bool:
     if before:
-        return before in CURRENCY_SIGNS or before in CURRENCY_CODES
-    known = after in CURRENCY_SIGNS or after in CURRENCY_CODES or after in UNITS
+        return before in CURRENCY_SIGNS or before in CURRENCY_CODES or before.upper() in CURRENCY_CODES
+    if after.removesuffix(".") in MAGNITUDES:  # they multiply, which leaving them out would not
+        return False
+    known = after in CURRENCY_SIGNS or after.upper() in CURRENCY_CODES or after in UNITS
     return not after or known or (spaced and "\n" not in after)
 
 

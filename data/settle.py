@@ -28,7 +28,7 @@ from data.format_examples import parse_example
 from data.messages import did_you_mean, show, show_list
 from data.number_recognition import Numbers, recognise
 from data.numbertext import NO_CODE, Decimal, NumberText, read_plain, split_unit
-from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype
+from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype, to_text
 from errors import DataError
 
 N_SAMPLE = 500
@@ -98,6 +98,12 @@ def settle_table(
             series, note = read_column(frame[name], cell_format, unreadable)
             cell_format = replace(cell_format, note="; ".join(filter(None, [cell_format.note, note])))
         columns[name] = frame[name] if series is None else series
+        if (
+            name in formats
+            and not (cell_format.numbers or cell_format.dates)
+            and is_numeric_dtype(frame[name])
+        ):
+            columns[name] = frame[name].map(to_text, na_action="ignore")  # asked for as text
         if cell_format.numbers or cell_format.dates or cell_format.note:
             kept[name] = cell_format
         if cell_format.note:

@@ -21,6 +21,7 @@ from data.values import (
     is_missing,
     is_number,
     is_numeric_dtype,
+    number_name,
     to_number,
     to_plain,
     to_text,
@@ -204,7 +205,7 @@ def _loose_codes(codes: Mapping[str, float]) -> dict[str, float]:
 
 def _loose(text: str) -> str:
     try:
-        return to_text(to_number(text))
+        return number_name(text)
     except ValueError:
         return text.strip().casefold()
 

@@ -28,7 +28,7 @@ MAYBE_CLASS = frozenset({"NA", "N/A", "n/a", "null", "NULL"})
 MIN_CLASS_SHARE = 0.05
 N_ROWS_SHOWN = 5
 # Whole numbers of so many values may be meant as classes or as numbers.
-FEW_CLASSES = 5
+FEW_CLASSES, FEW_NUMBERS = 5, 3
 FEW_VALUES = 50
 CLASSES = ("binary", "multiclass", "classification")
 
@@ -95,7 +95,8 @@ def _are_dates(series: pd.Series) -> bool:
         return False
     _, values = factorise(series, f"target {show(str(series.name))}")
     if any(re.fullmatch(r"\d+", str(value).strip()) for value in values):
-        return False
+        found = recognise_dates(values, "").text
+        return found is not None and found.forms == ("compact",)
     texts = [value for value in values if isinstance(value, str)]
     others = [value for value in values if not isinstance(value, str)]
     dates = len(values) > 2 and all(is_iso_date(value) for value in others)  # noqa: PLR2004 - two dates are two classes
@@ -111,11 +112,13 @@ def _typed(series: pd.Series, asked: AskedProblemType | None, positive_class: st
 def _taken_for(target: Target, present: pd.Series) -> list[str]:
     """What few whole numbers were taken for, and how it is changed."""
     n_values = present.nunique()
-    if getattr(present.dtype, "kind", "O") == "b" or not FEW_CLASSES <= n_values <= FEW_VALUES:
+    few = FEW_CLASSES if target.classes else FEW_NUMBERS
+    if getattr(present.dtype, "kind", "O") == "b" or not few <= n_values <= FEW_VALUES:
         return []
-    if not (present == np.floor(present)).all():
+    kind = "whole numbers" if (present == np.floor(present)).all() else "numbers"
+    if kind == "numbers" and n_values > SOME_INTEGERS:
         return []
-    whole = f"target {show(target.name)} holds {n_values} different whole numbers and is taken for"
+    whole = f"target {show(target.name)} holds {n_values} different {kind} and is taken for"
     if target.classes:
         return [f"{whole} as many classes; problem_type=regression predicts a number"]
     return [f"{whole} a number; problem_type=classification has a class for each"]
@@ -143,6 +146,8 @@ def _numeric(
     typed = pd.Series(values, index=series.index, name=series.name)
     if asked is None:
         present = typed.dropna()
+        if present.nunique() <= SOME_INTEGERS and present.nunique() < _n_texts(series[~np.isnan(values)]):
+            return None  # 1.1 and 1.10 are two versions
         if len(present) and present.nunique() <= SOME_INTEGERS and (present.nunique() == 2 or not untyped):  # noqa: PLR2004
             return None
         target = Target.infer(typed, None, None) if len(present) else None
@@ -151,6 +156,10 @@ def _numeric(
     target = replace(Target.infer(typed, "regression", positive_class), numbers=numbers)
     notes = [*_said_missing(series, numbers, where), *([] if asked else _taken_for(target, typed.dropna()))]
     return Labels(target, np.isnan(values), notes)
+
+
+def _n_texts(series: pd.Series) -> int:
+    return series.astype("str").str.strip().nunique()
 
 
 def _said_missing(series: pd.Series, numbers: NumberText, where: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -38,6 +39,8 @@ MAX_BITS = 14_000
 # What models reckon with, and what a table can hold.
 LARGEST = float(np.finfo(np.float32).max)
 HUGEST = float(np.finfo(np.float64).max)
+
+PLAIN_NUMBER = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.(\d*))?", re.ASCII)
 
 Converter = Callable[[Any], Any]
 
@@ -163,6 +166,19 @@ def to_text(value: Any) -> str:
     if math.isinf(number):
         raise ValueError("is infinite; a category is a text or a finite number")
     return str(int(number)) if number.is_integer() else repr(number)
+
+
+def number_name(text: str) -> str:
+    """The canonical text of a number that is written as one, 2 for "2.0"; "02", "+2" and "2e0" are other names.
+
+    Raises: ValueError: it is no number so written.
+    """
+    match = PLAIN_NUMBER.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("is not a number as Python writes it")
+    fraction = (match[2] or "").rstrip("0")
+    name = f"{match[1]}.{fraction}" if fraction else match[1]
+    return "0" if name == "-0" else name
 
 
 def to_plain(value: Any) -> bool | int | float | str | None:

@@ -82,6 +82,7 @@ COLUMN = {
     "frequent": list,
     "examples": list,
     "note": str,
+    "format": str,
 }
 FREQUENCY = {"value": (str, int, bool, float), "count": int, "share": float}
 
