@@ -33,7 +33,8 @@ DATES = ("0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "
 DATES = (*DATES, "2100-01-01", "2999-12-31", "3000-01-01", "9999-01-01", "9999-12-31")
 FAR_DAYS = 20 * 365
 CODE_NAME = re.compile(
-    r"(.*[\W_])?(zip|zip ?code|postal|postal ?code|post ?code|plz|cep|phone|phone ?(no|number)|telephone|tel|mobile|"
+    r"(.*[\W_])?(zip|zip ?code|postal|postal ?code|post ?code|postleitzahl|plz|cep|"
+    r"phone|phone ?(no|number)|tele(ph|f)one?|tel|mobile|"
     r"fax|code|fips|naics|sic|ean|upc|sku|isbn|ssn|iban)([\W_]\d)?|.*[a-z](Zip|Code|Phone)|.*(우편번호|전화번호|코드)",
     re.IGNORECASE,
 )
@@ -117,7 +118,7 @@ def _finding(code: str, found: dict[str, str]) -> Finding:
     what, advice = WHAT[code]
     shown = [f"{show(name)} ({text})" for name, text in found.items()]
     rest = f" and {len(shown) - N_LISTED} more" if shown[N_LISTED:] else ""
-    kinds = name_kind(next(iter(found)), "categorical")
+    kinds = " ".join(name_kind(name, "categorical") for name in list(found)[:N_LISTED])
     advice = advice.format(kinds=kinds, ignore=ignore(list(found)))
     return Finding(code, f"{what}: {', '.join(shown[:N_LISTED])}{rest}; {advice}", tuple(found))
 

@@ -153,6 +153,11 @@ WARNINGS = {
         ["zip_code"],
         "'zip_code' (5 digits); to learn from them as categories, add 'data.kinds={zip_code: categorical}'",
     ),
+    "code_as_number of two columns": (
+        clean(Telefon=RNG.integers(10**9, 10**10, N) // 50 * 50, fips=RNG.integers(1000, 9999, N) // 50 * 50),
+        ["Telefon", "fips"],
+        "add 'data.kinds={Telefon: categorical}' 'data.kinds={fips: categorical}'",
+    ),
     "spelling": (
         clean(tier=np.where(np.arange(N) % 40, np.where(NOISE > 0, "basic", "gold"), "Basic ")),
         ["tier"],

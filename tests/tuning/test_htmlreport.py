@@ -29,6 +29,7 @@ from tuning.runs import Run, find_run
 HOSTILE = "</script><script>alert(1)</script><img src=http://evil.example/x>\u2028'\"&"
 SECTIONS = [
     "overview",
+    "data",
     "leaderboard",
     "progress",
     "parameters",
