@@ -296,7 +296,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
 
       tabularay predict churn --input complaints.csv --explain
     """
-    from data.new_rows import unlike_training
+    from data.new_rows import contradicting, unlike_training
     from data.rownames import with_row_names
     from data.sources import load_table
     from ensembles.answers import answer_frame, csv_text, one_sided
@@ -307,8 +307,10 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
     bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
     table = with_row_names(load_table(source, encoding), bundle.encoder.column_names)
     frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
+    odd = contradicting(bundle.encoder, table) if unreadable == "missing" else []
     notes = [
         *table.attrs.get("notes", ()),
+        *odd,
         *unlike_training(bundle.encoder, table),
         *one_sided(bundle, frame),
     ]

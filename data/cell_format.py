@@ -125,9 +125,8 @@ def _check(
     try:
         read(odd)
     except ValueError as reason:
-        more = (
-            f" ({len(rows):,} rows; data.unreadable=missing reads them as missing)" if len(rows) > 1 else ""
-        )
+        advice = "" if where.startswith("target") else "; data.unreadable=missing reads them as missing"
+        more = f" ({len(rows):,} rows{advice})" if len(rows) > 1 else ""
         raise DataError(
             f"{where}, data row {data_row(series, int(rows[0]))}: {show(odd)} {reason}{more}"
         ) from None

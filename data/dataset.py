@@ -32,6 +32,7 @@ from data.features import FeatureSpec, infer_features
 from data.findings import Table
 from data.messages import did_you_mean, show_list
 from data.missing import complete_rows
+from data.new_rows import contradicting
 from data.precision import check_target, lost_values
 from data.settle import SettledTable, settle_table
 from data.sources import load_table, table_name
@@ -328,6 +329,7 @@ def _load_test(
         notes += _unlabelled(len(frame) - len(labelled), len(frame), target.name)
         where = mask_secrets(config.test_source)
         X = encoder.transform(labelled, config.unreadable)
+        notes += contradicting(encoder, labelled) if config.unreadable == "missing" else []
         return frame, X, y, [f"{where}: {note}" for note in notes]
 
 

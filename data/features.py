@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 1_000
 N_EXAMPLES = 3
 MAX_EXAMPLE_LENGTH = 40
+# Told where so large a share of the rows holds one: mostly it stands for nothing there.
+MAYBE_NAMES = ("NA", "N/A", "n/a", "null", "NULL")
+MANY_WORDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -205,11 +208,19 @@ def _infer_objects(series: pd.Series, asked: ColumnKind | None, note: str) -> Fe
     else:
         kind, note = _override(series, values, asked)
     if kind == "categorical":
-        note = _too_many(values) or note
+        note = "; ".join(filter(None, [_too_many(values) or note, _words_for_missing(series)]))
     spec = _spec(series, kind, note, n_missing, values)
     if kind == "datetime":
         return _with_range(spec, all_parts(series, _where(series))[:, 0], asked)
     return _with_range(spec, convert(series, to_number, _where(series)), asked) if kind == "numeric" else spec
+
+
+def _words_for_missing(series: pd.Series) -> str:
+    """Words that may be names, Namibia's NA, and are taken for missing values."""
+    texts = series[series.isin(MAYBE_NAMES)]
+    if len(texts) < MANY_WORDS * len(series):
+        return ""
+    return f"{show_list(sorted(texts.unique()))} read as missing, in {len(texts):,} rows"
 
 
 def _where(series: pd.Series) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data.cell_format import read_dates, read_numbers
 from data.columns import Column, canonical
 from data.dates import show_dates
 from data.encoder import Encoder
@@ -35,6 +36,26 @@ def unlike_training(encoder: Encoder, frame: pd.DataFrame) -> list[str]:
     for column in encoder.columns:
         series = frame[column.name]
         notes += _unseen(column, series) if column.kind == "categorical" else _outside(column, series)
+    return notes
+
+
+def contradicting(encoder: Encoder, frame: pd.DataFrame) -> list[str]:
+    """One line for each column of which cells were taken for missing, as they contradict how it is written.
+
+    Args:
+        encoder: The model's.
+        frame: Rows as they were read, encoded with unreadable="missing".
+    """
+    notes = []
+    for column in encoder.columns:
+        series = frame[column.name]
+        if column.kind == "numeric" and column.numbers is not None:
+            note = read_numbers(series, column.numbers, "missing")[1]
+        elif column.kind == "datetime" and column.dates is not None:
+            note = read_dates(series, column.dates, "missing")[1]
+        else:
+            continue
+        notes += [f"column {show(column.name)}: {note}"] if note else []
     return notes
 
 

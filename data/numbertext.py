@@ -243,15 +243,16 @@ class NumberText:
             re.escape(self.unit),
         )
         before = rf"(?:{unit})? ?" if self.unit in CURRENCY_SIGNS | CURRENCY_CODES else ""
+        bare = rf"^[+-]?{before}(?:{number})$"
         if self.unit in SHARES and self.thousands is not None:
-            before = "%"  # a share without its sign is none, and none begins so
-        known = pc.match_substring_regex(texts, rf"^[+-]?{before}(?:{number})$")
+            bare = "^$"  # none: a share without its sign is refused
+        known = pc.match_substring_regex(texts, bare)
         if unit and self.unit not in ("e", "E"):
             known = pc.or_(known, pc.match_substring_regex(texts, rf"^[+-]?(?:{number}) ?{unit}$"))
-        bare = pc.if_else(known.fill_null(False), texts, pa.scalar(None, texts.type))
+        digits = pc.if_else(known.fill_null(False), texts, pa.scalar(None, texts.type))
         for mark in (self.unit, *BLANKS, *APOSTROPHES, "+", "," if self.decimal == "." else "."):
-            bare = pc.replace_substring(bare, mark, "") if mark else bare
-        return read_plain(pc.replace_substring(bare, ",", "."))
+            digits = pc.replace_substring(digits, mark, "") if mark else digits
+        return read_plain(pc.replace_substring(digits, ",", "."))
 
 
 def read_plain(texts: pa.Array, pattern: str = PLAIN) -> tuple[np.ndarray, np.ndarray]:

@@ -172,7 +172,11 @@ def test_rows_that_miss_a_value():
     assert encoder.missing_rows(frame.assign(c="new")).tolist() == [False, True, False, True, False]
 
 
-STYLES = {"thousands": ["1,234", 1234, "1234"], "percent": ["12%", "12", 12.0], "comma": ["1,5", 1.5, "1,50"]}
+STYLES = {
+    "thousands": ["1,234", 1234, "1234"],
+    "percent": ["12%", "12 %", 12.0],
+    "comma": ["1,5", 1.5, "1,50"],
+}
 
 
 @pytest.mark.parametrize("name", STYLES)

@@ -3,6 +3,8 @@
 import csv
 import io
 import random
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -202,3 +204,31 @@ def test_the_beginning_tells_the_names(quirk):
 
 def test_a_title_over_numbers_is_no_column_of_theirs():
     assert "line 2 has 3 fields, the header has 1" in refused(["Sales by year", "2019,2020,2021"], ["1,2,3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("price, EUR;qty, kg;city\n1,5;1,2;c1\n2,5;2,2;c2\n", ["price, EUR", "qty, kg", "city"]),
+        ("last, first|y\nA, B|1\nC, D|2\n", ["last, first", "y"]),
+        ("price, EUR\tname\n1,5\ta\n2,5\tb\n", ["price, EUR", "name"]),
+    ],
+)
+def test_commas_in_names_and_numbers_separate_nothing(text, names):
+    assert parse_csv(text.encode(), ",", "t.csv").columns.tolist() == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Report of sales\n\n1" + " " * 100_000 + "x,k,y\n" + "v,1,a\n" * 40,
+        "y\n1" + " " * 100_000 + "x\n" + "a\nb\n" * 20,
+        "x k y\n" + '"v" 1 a\n' * 5 + '"v" 1' + " " * 200_000 + "a\n",
+        "x\n" + "1" * 100_000 + "x\n",
+    ],
+)
+def test_long_cells_take_no_long_time(text):
+    began = time.process_time()
+    with suppress(DataLoadError):  # which of them are tables is told elsewhere
+        parse_csv(text.encode(), ",", "t.csv")
+    assert time.process_time() - began < 20  # a quadratic pattern takes minutes

@@ -175,3 +175,30 @@ def test_a_date_in_another_order_is_refused_but_iso_is_read():
     assert style.moment("unknown") is None
     assert style.moment("") is None
     assert style.moment(math.nan) is None
+
+
+def test_a_year_of_two_digits_may_come_first():
+    texts = [f"{day:%y-%m-%d}" for day in DAYS] + [f"{day.replace(year=2024):%y-%m-%d}" for day in DAYS]
+    found = recognise_dates(texts, "x")
+    assert found.text.forms == ("yymd",)
+    assert found.text.moment("23-01-31") == dt.datetime(2023, 1, 31)
+    assert "data.formats" in found.note
+
+
+def test_centuries_of_two_digits_are_told():
+    found = recognise_dates(
+        [f"{1 + k % 28:02d}.{1 + k % 12:02d}.{45 + k % 50:02d}" for k in range(90)], "born"
+    )
+    assert "two digits of a year are read as 1969 to 2068" in found.note
+
+
+def test_seconds_among_milliseconds_are_refused():
+    for number in (1706659200, "1706659200", 0):
+        with pytest.raises(ValueError, match="is not a date as the others are written, like 1706659200000"):
+            DateText(("epoch_ms",)).moment(number)
+
+
+def test_an_amount_is_no_epoch():
+    values = [700_000_000 + 13_000_000 * k for k in range(50)]
+    assert recognise_dates(values, "balance_at_end").text is None
+    assert recognise_dates(values, "last_seen_at").text.forms == ("epoch_s",)

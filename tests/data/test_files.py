@@ -8,6 +8,7 @@ import io
 import lzma
 import pickle
 import sqlite3
+import time
 import zipfile
 from decimal import Decimal
 
@@ -383,3 +384,13 @@ def test_a_column_that_only_counts_the_rows_is_left_out(tmp_path, suffix):
     got = load_typed(str(path))
     assert got.columns.tolist() == ["a"]
     assert got.attrs["notes"] == ["column 'Unnamed: 0' only counts the rows and is left out"]
+
+
+def test_a_long_cell_takes_no_long_time_to_find_an_encoding(tmp_path):
+    rows = [b"\xe9", b"a" * 300_000, *[b"v"] * 30]
+    (tmp_path / "t.csv").write_bytes(
+        b"x,k\n" + b"".join(b"%s,%d\n" % (cell, k) for k, cell in enumerate(rows))
+    )
+    began = time.process_time()
+    assert len(load_typed(str(tmp_path / "t.csv"))) == 32
+    assert time.process_time() - began < 20  # a quadratic pattern takes minutes

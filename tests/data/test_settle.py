@@ -190,3 +190,71 @@ def test_a_million_cells_are_settled_by_their_column_alone():
     quick = settled(pd.DataFrame({"x": values}))
     assert quick.formats["x"] == CellFormat(quick.formats["x"].numbers, sure=True)
     assert quick.frame["x"].tolist() == [float(value) for value in values]
+
+
+def test_german_thousands_beside_small_numbers_are_no_decimals():
+    cells = [str(n) if n < 1000 else f"{n // 1000}.{n % 1000:03d}" for n in range(700, 64_000, 311)]
+    found = settled(pd.DataFrame({"x": pd.Series(cells, dtype="str")}))
+    assert found.frame["x"].tolist()[:3] == [700, 1011, 1322]
+    assert "data.formats" in found.notes["x"]
+
+
+def test_ids_stay_apart_beyond_what_floats_hold():
+    cells = spread("9007199254740992", "9007199254740993", "9007199254740994")
+    frame = text_frame(x=cells, y=spread("a", "b"))
+    encoder = Encoder.fit(frame, infer_features(frame, "y", kinds={"x": "categorical"}))
+    assert encoder.columns[0].categories == tuple(sorted(set(cells)))
+    assert encoder.encode({"x": 9007199254740993}).tolist() == [1]
+    assert encoder.encode({"x": "9007199254740993"}).tolist() == [1]
+
+
+@pytest.mark.parametrize("cell", ["07", "+7", "7e0", "\u0667", "7.5"])
+def test_another_name_of_a_number_is_another_category(cell):
+    frame = text_frame(x=spread("7", "8", "9"), y=spread("a", "b"))
+    encoder = Encoder.fit(frame, infer_features(frame, "y", kinds={"x": "categorical"}))
+    assert np.isnan(encoder.encode({"x": cell})[0])
+    assert encoder.encode({"x": "7.0"}).tolist() == encoder.encode({"x": 7}).tolist() == [0]
+
+
+def test_whole_numbers_with_holes_are_whole_numbers():
+    frame = text_frame(x=spread("1.0", "2.0", "3.0"), y=spread("a", "b"))
+    encoder = Encoder.fit(frame, infer_features(frame, "y", kinds={"x": "categorical"}))
+    assert encoder.columns[0].categories == ("1", "2", "3")
+    assert encoder.encode({"x": "2"}).tolist() == encoder.encode({"x": 2.0}).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [f"{k}.{k}K" for k in range(1, 60)],
+        [f"192.168.1{k:02d}.100" for k in range(60)],
+        [f"+49170{k:06d}" for k in range(60)],
+        [f"555 100 {k:03d}" for k in range(60)],
+    ],
+)
+def test_what_looks_like_numbers_and_is_none(cells):
+    assert str(settled(pd.DataFrame({"x": pd.Series(cells, dtype="str")})).frame["x"].dtype) == "str"
+
+
+def test_numbers_may_be_asked_to_stay_text():
+    frame = pd.DataFrame({"zip": [10115, 20095] * 30})
+    assert settled(frame, formats={"zip": "text"}).frame["zip"].tolist()[:2] == ["10115", "20095"]
+
+
+@pytest.mark.parametrize("unit", ["kg", "%", "e", "EUR"])
+def test_a_file_and_a_record_read_alike(unit):
+    numbers = [f"{k / 4:.2f} {unit}" for k in range(1, 60)]
+    frame = text_frame(x=numbers, y=(["a", "b"] * 30)[:59])
+    specs = infer_features(frame, "y", kinds={"x": "numeric"})
+    encoder = Encoder.fit(frame, specs)
+    for cell in (*numbers[:3], f"{unit} 5", "5", "5.", f"1.5e+01 {unit}", f"{unit}5"):
+        outcomes = []
+        for read in (
+            lambda c: encoder.encode({"x": c})[0],
+            lambda c: encoder.transform(text_frame(x=[c]))[0, 0],
+        ):
+            try:
+                outcomes.append(float(read(cell)))
+            except DataError:
+                outcomes.append("refused")
+        assert outcomes[0] == outcomes[1], cell

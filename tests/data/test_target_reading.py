@@ -124,3 +124,17 @@ def test_typed_labels_are_matched_by_what_they_mean():
     target = labels(spread("1", "2", "3")).target
     assert target.encode(pd.Series(["1.0", "3"], dtype="str")).tolist() == [0, 2]
     assert target.encode(pd.Series([1.0, 3.0])).tolist() == [0, 2]
+
+
+def test_versions_are_no_numbers():
+    assert labels(spread("1.1", "1.10", "1.2")).target.classes == ("1.1", "1.10", "1.2")
+    assert any(
+        "3 different numbers and is taken for a number" in n
+        for n in labels(spread("1.5", "2.5", "3.5")).notes
+    )
+
+
+def test_another_name_of_a_number_is_another_class():
+    target = labels(spread("7", "8", "9")).target
+    with pytest.raises(DataError, match="'07' is not among the classes"):
+        target.encode(pd.Series(["07"], dtype="str"))
