@@ -6,8 +6,6 @@ import codecs
 import re
 from encodings.aliases import aliases
 
-import chardet
-
 from data.messages import did_you_mean, show
 from errors import ConfigError, DataLoadError
 
@@ -179,6 +177,8 @@ def _foreign(data: bytes) -> bytes:
 
 def _guesses(data: bytes) -> list[str]:
     """Encodings, the likeliest first."""
+    import chardet  # noqa: PLC0415 - most texts are UTF-8
+
     sample = _foreign(data)
     found = chardet.detect_all(
         sample, ignore_threshold=True, prefer_superset=False, compat_names=False, include_encodings=CANDIDATES
