@@ -59,9 +59,13 @@ class BayesianLinear(nn.Module):
         Shape: weights (K, d_in, d_out), biases (K, 1, d_out).
         """
         d_out, d_in = self.mean.shape
-        weights = torch.tensor(noise.standard_normal((n_draws, d_out, d_in)), dtype=self.mean.dtype)
+        spread = functional.softplus(self.rho)
+        weights = torch.empty((n_draws, d_out, d_in), dtype=self.mean.dtype)
+        for (
+            draw
+        ) in weights:  # one by one: the noise arrives in 64 bits, and the weights of a wide table are many
+            draw.copy_(torch.from_numpy(noise.standard_normal((d_out, d_in)))).mul_(spread).add_(self.mean)
         biases = torch.tensor(noise.standard_normal((n_draws, 1, d_out)), dtype=self.mean.dtype)
-        weights = self.mean + weights * functional.softplus(self.rho)
         return weights.transpose(1, 2), self.bias_mean + biases * functional.softplus(self.bias_rho)
 
 

@@ -59,7 +59,7 @@ class MLPModel(NetworkModel):
     @classmethod
     def _initialise(cls, network: TabularNetwork, rows: Rows) -> None:
         if not network.body.norms:
-            network.body.fit(network.embed(rows.numbers[:N_INIT_ROWS], rows.slots[:N_INIT_ROWS]))
+            network.body.fit(network.embed_all(rows.numbers[:N_INIT_ROWS], rows.slots[:N_INIT_ROWS]))
 
 
 class DNN(MLPModel):

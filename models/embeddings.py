@@ -90,6 +90,7 @@ class PeriodicEmbedding(nn.Module):
 
     def __init__(self, n_numbers: int, frequency_scale: float, d_hidden: int = 16, d_out: int = 4):
         super().__init__()
+        self.d_hidden = d_hidden
         self.d_out = d_out
         self.frequency = nn.Parameter(torch.randn(n_numbers, d_hidden) * frequency_scale * 2 * math.pi)
         self.phase = nn.Parameter((torch.rand(n_numbers, d_hidden) * 2 - 1) * math.pi)

@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from models.embeddings import Preprocessing
 
+MIN_ROWS = 64
+EMBEDDED_FLOATS = 2**22  # 16 MB
+
 ACTIVATIONS = {
     "relu": functional.relu,
     "gelu": functional.gelu,
@@ -159,6 +162,21 @@ class TabularNetwork(nn.Module):
         self.body = body
         self.register_buffer("target_center", torch.zeros((), dtype=torch.float64))
         self.register_buffer("target_spread", torch.ones((), dtype=torch.float64))
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows to embed together outside training: fewer of wide tables, so that memory is bounded."""
+        return max(MIN_ROWS, EMBEDDED_FLOATS // max(1, self._d_row))
+
+    @property
+    def _d_row(self) -> int:
+        return self.preprocessing.n_numbers * getattr(self.numbers, "d_hidden", 1)
+
+    @torch.no_grad()
+    def embed_all(self, numbers: Tensor, slots: Tensor) -> Tensor:
+        """The same as embed, some rows at a time, without gradients."""
+        parts = zip(numbers.split(self.rows_at_once), slots.split(self.rows_at_once), strict=True)
+        return torch.cat([self.embed(*part) for part in parts])
 
     def embed(self, numbers: Tensor, slots: Tensor) -> Tensor:
         """What the body sees of preprocessed rows.

@@ -206,7 +206,7 @@ class NetworkModel(Model):
     def _chunks(self, X: np.ndarray) -> Iterator[Tensor]:
         widths = self.meta.params["hidden_dims"] or [self.meta.params["d_block"]]
         n_answers = self.meta.params.get("n_draws", 1) * self.meta.params.get("n_members", 1)
-        size = max(1, CHUNK_FLOATS // (max(widths) * n_answers))
+        size = max(1, min(self.network.rows_at_once, CHUNK_FLOATS // (max(widths) * n_answers)))
         starts = range(0, max(len(X), 1), size)
         return (torch.tensor(X[start : start + size], dtype=torch.float32) for start in starts)
 

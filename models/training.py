@@ -16,6 +16,7 @@ from models.networks import TabularNetwork
 from models.schedule import Schedule
 
 MIN_BATCH = 8
+EVAL_ROWS = 4096
 STEPS_PER_EPOCH = 32
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -165,9 +166,10 @@ def _epoch(
 
 
 @torch.no_grad()
-def evaluate(network: TabularNetwork, rows: Rows, loss: Loss, chunk: int = 4096) -> float:
+def evaluate(network: TabularNetwork, rows: Rows, loss: Loss) -> float:
     """Mean loss over rows in evaluation mode."""
     network.eval()
+    chunk = min(EVAL_ROWS, network.rows_at_once)
     starts = range(0, len(rows), chunk)
     losses = [
         float(loss(rows.outputs(network, slice(start, start + chunk)), rows.y[start : start + chunk]))
