@@ -70,6 +70,9 @@ def check(run):
     assert summary.summary["oof"] == 0.61
     assert summary.history[0]["leaderboard.nrows"] == 2
     assert summary.history[0]["figures/member_weights._type"] == "image-file"
+    assert summary.history[1]["warnings.nrows"] == 2
+    assert summary.summary["suspected_leaks"] == "email"
+    assert summary.summary["doubts"] == "'email' is suspected to give the target away"
 
 
 def test_a_process_of_its_own_writes_every_run(run):

@@ -58,7 +58,8 @@ def check(run, uri=None):
     assert (parent.info.run_name, parent.info.status) == (run.name, "FINISHED")
     assert parent.data.metrics["oof"] == 0.61
     artifacts = {a.path for a in client.list_artifacts(parent.info.run_id)}
-    assert artifacts == {"config.yaml", "leaderboard.csv", "figures"}
+    assert artifacts == {"config.yaml", "leaderboard.csv", "warnings.csv", "figures"}
+    assert parent.data.tags["suspected_leaks"] == "email"
     assert client.list_artifacts(parent.info.run_id, "figures")[0].path == "figures/member_weights.png"
     return parent
 

@@ -20,6 +20,10 @@ FACTS = {
     "num_trials": 3,
     "time_budget_s": None,
 }
+FINDINGS = [
+    {"code": "leak", "columns": ["email"], "message": "'email' (AUC 1.000) predicts 'y' nearly alone"},
+    {"code": "many_missing", "columns": ["a", "b"], "message": "more than half of the rows have no value"},
+]
 PARAMS = {0: {"lr": 0.1, "n_blocks": 2}, 1: {"lr": 0.2, "n_blocks": 3}, 2: {"lr": 0.3, "n_blocks": 1}}
 FAMILY = {0: "dnn", 1: "bnn", 2: "dnn"}
 
@@ -76,7 +80,8 @@ def summary(run, oof=0.61):
         {"trial": "0001-bnn", "roc_auc": None, "weight": 0.0},
     ]
     scores = {"oof": oof, "test.ensemble.roc_auc": 0.62, "best_single": "0000-dnn"}
-    run.log("summary", config=run.config().model_dump(mode="json"), leaderboard=board, scores=scores)
+    said = {"findings": FINDINGS, "doubts": ["'email' is suspected to give the target away"]}
+    run.log("summary", config=run.config().model_dump(mode="json"), leaderboard=board, scores=scores, **said)
 
 
 def bundle(run, name="churn rate", size=10):
