@@ -189,6 +189,20 @@ def test_a_network_is_the_one_that_was_asked_for(server):
     )
 
 
+def test_what_was_found_in_the_rows_is_answered_with_the_task(server):
+    table = binary_table()
+    table["invoice"] = table["target"].map(lambda label: f"status of {label}")
+    table.to_csv(server.folder / "leaky.csv", index=False)
+    asked = {"name": "leaky", "dataset_path": "leaky.csv", "search": QUICK | {"num_trials": 1}}
+    status = server.wait_for(server.train(**asked), is_over)
+    assert status["status"] == "succeeded", status
+    assert ["invoice"] in [found["columns"] for found in status["findings"] if found["code"] == "leak"]
+    assert "'invoice'" in status["doubts"][0]
+    assert status["model_id"] == "leaky:1"
+    registered = json.loads(tabularay("models", "list", "leaky", "--json", cwd=server.folder).stdout)
+    assert [version["aliases"] for version in registered] == [["candidate"]]
+
+
 def test_a_better_model_is_promoted_and_a_worse_one_is_not(server):
     asked = {"name": "judged", "promote": True, "test_size": 0.4}
     first = server.wait_for(server.train(**asked, search=QUICK | {"num_trials": 1}), is_over)
