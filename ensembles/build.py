@@ -15,7 +15,7 @@ from data.dataset import TabularDataset
 from data.metrics import METRICS
 from ensembles.admission import constant_score
 from ensembles.bootstrap import score_interval
-from ensembles.calibration import calibrate, sharpened
+from ensembles.calibration import calibrate, n_errors, sharpened
 from ensembles.candidates import Candidates
 from ensembles.export import Contents, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
@@ -90,7 +90,7 @@ def build_ensemble(
     selection = fitting.selection
     notes: dict[str, Any] = {"latency_ms": {"estimate": round(fitting.row_ms, 3), "limit": fitting.limit_ms}}
     members, rows = _members(selection, candidates, fitting.models, y, folds[folds >= 0])
-    honesty = learn_honesty(rows, dataset.problem_type, config.threshold)
+    honesty = learn_honesty(rows, dataset.problem_type, config.threshold, dataset.n_rows)
     if config.refit:
         members, reasons = refit_members(run / "refit", members, dataset, config.refit, context)
         notes["refitted"] = {"members": sum(m.refitted is not None for m in members), "kept": reasons}
@@ -98,7 +98,8 @@ def build_ensemble(
     if dataset.problem_type == "regression":
         honesty.conformal["spread_factor"] = spread_factor(members, dataset, context.n_threads)
     else:
-        notes["sharpness"] = sharpness(members, dataset, of_folds, context.n_threads)
+        known = n_errors(rows.mean, y)
+        notes["sharpness"] = sharpness(members, dataset, of_folds, known, context.n_threads)
         honesty = replace(honesty, calibration=sharpened(of_folds, notes["sharpness"]))
     best = candidates.trials[selection.best]
     test = score_test(members, best, honesty, dataset, context)

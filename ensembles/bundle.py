@@ -27,6 +27,7 @@ from data.cell_format import Unreadable
 from data.encoder import Encoder
 from data.target import Target
 from data.versions import format_problem
+from ensembles.conformal import settle
 from ensembles.session import GraphSession
 from ensembles.uncertainty import EnsemblePrediction
 from errors import BundleError, DataError
@@ -79,6 +80,10 @@ class Bundle:
         return _read_json(path) if path.exists() else None
 
     @cached_property
+    def _settling(self) -> dict[str, Any] | None:
+        return self.conformal if self.target.problem_type == "regression" else None
+
+    @cached_property
     def background(self) -> np.ndarray:
         """Some encoded training rows, to explain predictions against.
 
@@ -92,11 +97,12 @@ class Bundle:
         return _read_json(self.path / "golden.json")
 
     def predict_encoded(self, X: np.ndarray) -> EnsemblePrediction:
-        """Predict encoded rows.
+        """Predict encoded rows; of numbers, standard deviations agree with the intervals, see conformal.settle.
 
         Shape: X float32 (n_samples, n_features).
         """
-        return self._session.predict(X)
+        prediction = self._session.predict(X)
+        return prediction if self._settling is None else settle(prediction, self._settling)
 
     def encode(
         self,

@@ -2,9 +2,12 @@
 
 A calibration is a dict that JSON holds:
 
+    {"kind": "identity"}                            as they are
     {"kind": "temperature", "temperature": T}       p^(1/T), normalised
     {"kind": "beta", "a": a, "b": b, "c": c}        binary: p1 = sigmoid(a ln p1 - b ln(1 - p1) + c)
     {"kind": "isotonic", "x": [...], "y": [...]}    binary: p1 = linear interpolation between the points
+
+Each may have a `floor`: the least probability of a class, to which all are mixed afterwards.
 """
 
 from __future__ import annotations
@@ -21,6 +24,14 @@ BINARY = 2
 N_BINS = 15
 N_PARTS = 5
 TEMPERATURES = (0.1, 20.0)
+# Of rows that are wrong, to learn from: a model that is hardly ever wrong says too little of how sure it may be.
+LEAST_ERRORS = 10
+# Standard deviation of the prior of a logarithm of 1/T, and of each weight of beta around what changes nothing.
+PRIOR_STD = 0.5
+# A row whose true class was thought impossible costs at most the logarithm of so many times the training rows.
+FLOOR_ROWS = 10
+MOST_FLOOR = 0.1
+IDENTITY = np.array([1.0, 1.0, 0.0])  # of beta's a, b and c
 Calibration = Mapping[str, Any]
 
 
@@ -28,11 +39,13 @@ def fit_calibration(P: np.ndarray, y: np.ndarray, folds: np.ndarray) -> dict[str
     """The calibration with the lowest log-loss by cross-validation; None where none is surely better than nothing.
 
     A calibration must lower the log-loss by more than one standard error, and the two that have more freedom must
-    do so against temperature too.
+    do so against temperature too. Without LEAST_ERRORS rows whose likeliest class is wrong there is none.
 
     Shape: P (n_samples, n_classes), rows sum to 1; y int64 (n_samples,); folds (n_samples,): what is fitted together.
     Source: temperature: Guo et al. 2017, arXiv 1706.04599; beta: Kull et al. 2017; isotonic: see monotone.py.
     """
+    if n_errors(P, y) < LEAST_ERRORS:
+        return None
     kinds = ["temperature", "beta", "isotonic"] if P.shape[1] == BINARY else ["temperature"]
     best, best_loss = None, row_losses(P, y)
     for kind in kinds:
@@ -48,6 +61,31 @@ def calibrate(P: np.ndarray, calibration: Calibration | None) -> np.ndarray:
     Shape: (n_samples, n_classes) -> (n_samples, n_classes), rows sum to 1.
     """
     if calibration is None:
+        return P
+    P = _curved(P.astype(np.float64), calibration)
+    floor = calibration.get("floor", 0.0)
+    return floor + (1 - floor * P.shape[1]) * P if floor else P
+
+
+def floored(calibration: Calibration | None, n_rows: int, n_classes: int) -> dict[str, Any]:
+    """A calibration after which no class is impossible: of n training rows, none would cost more than ln(10 n) nats.
+
+    Args:
+        calibration: What comes first; None: nothing.
+        n_rows: Rows that the model was trained on.
+        n_classes: Classes.
+    """
+    floor = min(1 / (FLOOR_ROWS * n_rows), MOST_FLOOR / n_classes)
+    return {**(calibration or {"kind": "identity"}), "floor": floor}
+
+
+def n_errors(P: np.ndarray, y: np.ndarray) -> int:
+    """Rows whose likeliest class is not the true one."""
+    return int((P.argmax(axis=1) != y).sum())
+
+
+def _curved(P: np.ndarray, calibration: Calibration) -> np.ndarray:
+    if calibration["kind"] == "identity":
         return P
     if calibration["kind"] == "temperature":
         scaled = np.log(np.maximum(P, EPS)) / calibration["temperature"]
@@ -74,8 +112,8 @@ def sharpened(calibration: Calibration | None, power: float) -> dict[str, Any] |
     """
     if power == 1.0 or (calibration is not None and calibration["kind"] == "isotonic"):
         return None if calibration is None else dict(calibration)
-    if calibration is None:
-        return {"kind": "temperature", "temperature": 1 / power}
+    if calibration is None or calibration["kind"] == "identity":
+        return dict(calibration or {}) | {"kind": "temperature", "temperature": 1 / power}
     if calibration["kind"] == "temperature":
         return dict(calibration) | {"temperature": calibration["temperature"] / power}
     return dict(calibration) | {name: power * calibration[name] for name in ("a", "b", "c")}
@@ -145,7 +183,7 @@ def _surely_lower(losses: np.ndarray, than: np.ndarray) -> bool:
 
 
 def _fit_temperature(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Newton's method on 1/T, in which the log-loss is convex."""
+    """Newton's method on 1/T, in which the log-loss is convex; near 1 by a normal prior of its logarithm."""
     z = np.log(np.maximum(P, EPS))
     z -= z.max(axis=1, keepdims=True)
     true = z[np.arange(len(y)), y]
@@ -154,16 +192,16 @@ def _fit_temperature(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         odds = np.exp(beta * z)
         odds /= odds.sum(axis=1, keepdims=True)
         mean = (odds * z).sum(axis=1)
-        slope = float((mean - true).mean())
+        slope = float((mean - true).sum()) + np.log(beta) / (beta * PRIOR_STD**2)
         low, high = (beta, high) if slope < 0 else (low, beta)
-        curvature = float(((odds * z * z).sum(axis=1) - mean**2).mean())
+        curvature = float(((odds * z * z).sum(axis=1) - mean**2).sum()) + 1 / (beta * PRIOR_STD) ** 2
         step = slope / curvature if curvature > 0 else np.inf
         after = beta - step
         after = after if low < after < high else 0.5 * (low + high)
         if abs(after - beta) < 1e-9 * beta:
             break
         beta = after
-    return {"kind": "temperature", "temperature": 1 / beta}
+    return {"kind": "temperature", "temperature": float(1 / beta)}
 
 
 def _beta_terms(P: np.ndarray) -> np.ndarray:
@@ -172,12 +210,15 @@ def _beta_terms(P: np.ndarray) -> np.ndarray:
 
 
 def _fit_beta(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Logistic regression; a negative slope would turn probabilities round and is left out, as the paper does."""
+    """Logistic regression; a negative slope would turn probabilities round and is left out, as the paper does.
+
+    A normal prior keeps the weights near those that change nothing.
+    """
     terms = _beta_terms(P)
     used = [0, 1, 2]
     while True:
         weights = np.zeros(3)
-        weights[used] = _logistic(terms[:, used], y)
+        weights[used] = _logistic(terms[:, used], y, IDENTITY[used])
         negative = [i for i in used[:-1] if weights[i] < 0]
         if not negative:
             break
@@ -186,17 +227,17 @@ def _fit_beta(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {"kind": "beta", "a": a, "b": b, "c": c}
 
 
-def _logistic(terms: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Newton's method with a touch of ridge, so that separable rows end somewhere; steps are halved where they fail."""
-    ridge = 1e-6 * len(y) * np.eye(terms.shape[1])
-    weights = np.zeros(terms.shape[1])
-    loss = _logistic_loss(terms, y, weights, ridge)
+def _logistic(terms: np.ndarray, y: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Newton's method with a normal prior around some weights; steps are halved where they fail."""
+    ridge = np.eye(terms.shape[1]) / PRIOR_STD**2
+    weights = prior.copy()
+    loss = _logistic_loss(terms, y, weights, prior)
     for _ in range(50):
         p = _sigmoid(terms @ weights)
-        slope = terms.T @ (p - y) + ridge @ weights
+        slope = terms.T @ (p - y) + ridge @ (weights - prior)
         step = np.linalg.solve((terms * (p * (1 - p))[:, None]).T @ terms + ridge, slope)
         for _ in range(30):
-            after = _logistic_loss(terms, y, weights - step, ridge)
+            after = _logistic_loss(terms, y, weights - step, prior)
             if after <= loss:
                 break
             step /= 2
@@ -206,9 +247,9 @@ def _logistic(terms: np.ndarray, y: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _logistic_loss(terms: np.ndarray, y: np.ndarray, weights: np.ndarray, ridge: np.ndarray) -> float:
+def _logistic_loss(terms: np.ndarray, y: np.ndarray, weights: np.ndarray, prior: np.ndarray) -> float:
     z = terms @ weights
-    return float(np.logaddexp(0, z).sum() - z @ y + 0.5 * weights @ ridge @ weights)
+    return float(np.logaddexp(0, z).sum() - z @ y + 0.5 * np.square((weights - prior) / PRIOR_STD).sum())
 
 
 def _fit_isotonic(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 A conformal dict holds what JSON can:
 
-    {"kind": "interval", "n": ..., "scores": [...], "weights": [...], "scale": {...}, "spread_factor": ...}
+    {"kind": "interval", "n": ..., "scores": [...], "rms": ..., "weights": [...], "scale": {...},
+     "spread_factor": ..., "limits": [low, high]}
     {"kind": "set", "n": ..., "scores": [...], "score": "lac" | "raps", "penalty": ...}
 
 `scores` are n sorted nonconformity scores, or as many of them at even ranks as are kept; so any level can be asked
-for later. The share of new rows that is covered is at least the level, as far as they are like the validated ones and
-the deployed model is as good as those of the folds; that it averages them makes it a little better.
+for later. `rms`, their root mean square, makes a standard deviation of the size of error that a row lets expect;
+`limits` are the least and the largest value that the target can take, None where there is no such value. What 0.1.0
+wrote has neither. The share of new rows that is covered is at least the level, as far as they are like the validated
+ones and the deployed model is as good as those of the folds; that it averages them makes it a little better.
 
 Source: Vovk et al. 2005; Lei et al. 2018, arXiv 1604.04173 (normalised residuals); Sadinle et al. 2019 (least
 ambiguous sets, "lac"); Angelopoulos et al. 2021, arXiv 2009.14193 ("raps", here without randomisation).
@@ -16,12 +19,14 @@ ambiguous sets, "lac"); Angelopoulos et al. 2021, arXiv 2009.14193 ("raps", here
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ensembles.calibration import validation_parts
 from ensembles.spread import CURVE_ROWS, SHAPES, apply_scale, fit_scale, member_spread
+from ensembles.uncertainty import EnsemblePrediction
 from errors import ConfigError, PredictionError
 
 MAX_SCORES = 4_000
@@ -31,6 +36,8 @@ WORTH = 0.005
 PENALTIES = (0.01, 0.1)
 
 Conformal = Mapping[str, Any]
+Limits = tuple[float | None, float | None]
+NO_LIMITS: Limits = (None, None)
 
 
 def fit_intervals(
@@ -44,7 +51,8 @@ def fit_intervals(
 
     Shape: y (n_samples,); members (n_members, n_samples, 1), their weights (n_members,); folds (n_samples,).
     """
-    mean = np.tensordot(np.asarray(weights), members.astype(np.float64), 1)[:, 0]
+    limits = limits_of(y)
+    mean = within(np.tensordot(np.asarray(weights), members.astype(np.float64), 1)[:, 0], limits)
     spread, errors = member_spread(members, weights), y - mean
     shapes = SHAPES if len(y) >= CURVE_ROWS else SHAPES[:2]
     best, best_scores, best_width = "", np.empty(0), np.inf
@@ -57,6 +65,8 @@ def fit_intervals(
     return {
         "kind": "interval",
         **_kept(best_scores),
+        "rms": float(np.sqrt(np.mean(np.square(best_scores)))),
+        "limits": list(limits),
         "weights": [float(w) for w in weights],
         "scale": fit_scale(best, mean, spread, errors),
         "spread_factor": 1.0,
@@ -69,11 +79,47 @@ def interval(mean: np.ndarray, members: np.ndarray, conformal: Conformal, level:
     Shape: mean (n_samples, 1), members (n_members, n_samples, 1) -> (n_samples, 2).
     Raises: PredictionError: too few validated rows for the level. ConfigError: it is not in (0, 1).
     """
-    values = mean[:, 0].astype(np.float64)
+    limits = conformal.get("limits", NO_LIMITS)
+    values = within(mean[:, 0].astype(np.float64), limits)
+    half = quantile(conformal, level) * _sizes(values, members, conformal)
+    return within(np.column_stack([values - half, values + half]), limits)
+
+
+def settle(prediction: EnsemblePrediction, conformal: Conformal) -> EnsemblePrediction:
+    """The prediction as its intervals have it: values that the target can take, and standard deviations to match.
+
+    Members' spread tells which rows are hard, but not how far off they are: that is told by out-of-fold errors. The
+    parts keep their shares of the variance. Classes, and models of 0.1.0, stay as they are.
+    """
+    if "rms" not in conformal or prediction.members is None:
+        return prediction
+    mean = within(prediction.mean, conformal["limits"])
+    total = conformal["rms"] * _sizes(mean[:, 0].astype(np.float64), prediction.members, conformal)
+    known = prediction.total > 0
+    factor = total / np.where(known, prediction.total, 1.0)
+    aleatoric = np.where(known, factor * prediction.aleatoric, total)
+    return replace(
+        prediction, mean=mean, total=total, aleatoric=aleatoric, epistemic=factor * prediction.epistemic
+    )
+
+
+def limits_of(y: np.ndarray) -> Limits:
+    """What a numeric target can be, as its training values tell: counts and prices are not below 0, shares not above 1.
+
+    Shape: y (n_samples,).
+    """
+    low, high = float(y.min()), float(y.max())
+    return (0.0 if low >= 0 else None, 1.0 if low >= 0 and high == 1 else 0.0 if high <= 0 else None)
+
+
+def within(values: np.ndarray, limits: Limits | Sequence[float | None]) -> np.ndarray:
+    """Values moved to the limits where they are beyond."""
+    return values if tuple(limits) == NO_LIMITS else np.clip(values, *limits)
+
+
+def _sizes(values: np.ndarray, members: np.ndarray, conformal: Conformal) -> np.ndarray:
     spread = conformal["spread_factor"] * member_spread(members, conformal["weights"])
-    size = apply_scale(conformal["scale"], values, spread)
-    half = quantile(conformal, level) * size
-    return np.column_stack([values - half, values + half])
+    return apply_scale(conformal["scale"], values, spread)
 
 
 def fit_sets(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -97,13 +143,15 @@ def fit_sets(P: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 def prediction_set(P: np.ndarray, conformal: Conformal, level: float) -> np.ndarray:
     """Which classes belong to sets that hold the true one in a share `level` of rows.
 
-    Where the model is right more often than `level`, the sets of the least certain rows are empty: none of the
-    classes is credible enough for so low a level.
+    The likeliest class always belongs to them. So where the model is right more often than `level`, more rows than
+    that are covered.
 
     Shape: P (n_samples, n_classes), calibrated -> bool (n_samples, n_classes).
     Raises: PredictionError: see interval.
     """
-    return class_scores(P, conformal) <= quantile(conformal, level)
+    held = class_scores(P, conformal) <= quantile(conformal, level)
+    held[np.arange(len(P)), P.argmax(axis=1)] = True
+    return held
 
 
 def class_scores(P: np.ndarray, kind: Conformal) -> np.ndarray:

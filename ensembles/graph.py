@@ -20,7 +20,7 @@ from models.forest import add_forest
 from models.graph import DOUBLE, FLOAT, Graph
 from models.unseen import Unseen
 
-TINY = 1e-30  # as in ensembles.uncertainty
+TINY, NOISE = 1e-30, 1e-3  # as in ensembles.uncertainty
 EPS = 1e-12  # as in ensembles.calibration
 
 
@@ -82,7 +82,7 @@ def build_graph(
         )
         _value(mix, units, noise / units.spread**2, _variance(graph, exported, weights))
     else:
-        _classes(mix, calibration)
+        _classes(mix, calibration, task.n_outputs)
     return graph.model()
 
 
@@ -160,7 +160,7 @@ def _entropy(graph: Graph, P: str, tiny: str) -> str:
     return graph.add("Neg", graph.add("Mul", P, graph.add("Log", graph.add("Max", P, tiny))))
 
 
-def _classes(mix: _Mix, calibration: Mapping[str, Any] | None) -> None:
+def _classes(mix: _Mix, calibration: Mapping[str, Any] | None, n_classes: int) -> None:
     """Outputs for classes: see ensembles.uncertainty."""
     graph, axis = mix.graph, mix.graph.ints(1)
 
@@ -174,9 +174,9 @@ def _classes(mix: _Mix, calibration: Mapping[str, Any] | None) -> None:
     single = graph.add("ReduceSum", graph.add("Cast", single, to=DOUBLE), graph.ints(1, 2), keepdims=0)
     aleatoric = graph.add("Min", single, total)
     if calibration is not None:
-        mean = calibrated(graph, mean, calibration)
+        mean = calibrated(graph, mean, calibration, n_classes)
         before, total = total, total_of(mean)
-        tiny = graph.double(TINY)
+        tiny = graph.double(NOISE)
         share = graph.add("Div", graph.add("Add", aleatoric, tiny), graph.add("Add", before, tiny))
         aleatoric = graph.add("Mul", total, share)
     _outputs(graph, mean, total, aleatoric, graph.add("Sub", total, aleatoric))
@@ -218,12 +218,23 @@ def _variance(graph: Graph, exported: Sequence[Exported], weights: np.ndarray) -
     return graph.add("Sum", *parts) if len(parts) > 1 else next(iter(parts), None)
 
 
-def calibrated(graph: Graph, P: str, calibration: Mapping[str, Any]) -> str:
+def calibrated(graph: Graph, P: str, calibration: Mapping[str, Any], n_classes: int) -> str:
     """See ensembles.calibration.calibrate.
 
     Shape: float64 (n, n_classes) -> (n, n_classes).
     Raises: TrainingError: a kind of calibration that no graph can say.
     """
+    P = _curved(graph, P, calibration)
+    floor = calibration.get("floor", 0.0)
+    if not floor:
+        return P
+    left = 1 - floor * n_classes
+    return graph.add("Add", graph.add("Mul", P, graph.double(left)), graph.double(floor))
+
+
+def _curved(graph: Graph, P: str, calibration: Mapping[str, Any]) -> str:
+    if calibration["kind"] == "identity":
+        return P
     logs = graph.add("Log", graph.add("Max", P, graph.double(EPS)))
     if calibration["kind"] == "temperature":
         return graph.add(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from configs.schema import ProblemType
-from ensembles.calibration import calibrate, fit_calibration
+from ensembles.calibration import calibrate, fit_calibration, floored
 from ensembles.calibration import report as calibration_report
 from ensembles.conformal import fit_intervals, fit_sets
 from ensembles.thresholds import Goal, fit_threshold, never_positive
@@ -54,13 +54,16 @@ class Validated:
         return mean / mean.sum(axis=1, keepdims=True) if mean.shape[1] > 1 else mean
 
 
-def learn_honesty(rows: Validated, problem_type: ProblemType, goal: Goal | None) -> Honesty:
+def learn_honesty(
+    rows: Validated, problem_type: ProblemType, goal: Goal | None, n_train: int | None = None
+) -> Honesty:
     """Learn calibration, conformal scores and threshold.
 
     Args:
         rows: The validated rows.
         problem_type: Of the target.
         goal: `ensemble.threshold`.
+        n_train: Rows that are learned from; None: the validated ones.
     """
     if problem_type == "regression":
         members = np.stack([np.asarray(P) for P in rows.members])
@@ -68,6 +71,7 @@ def learn_honesty(rows: Validated, problem_type: ProblemType, goal: Goal | None)
     P = rows.mean
     calibration = fit_calibration(P, rows.y, rows.folds)
     report = {"calibration": calibration_report(P, rows.y, rows.folds, calibration)}
+    calibration = floored(calibration, n_train or len(P), P.shape[1])
     P = calibrate(P, calibration)
     threshold = None
     if goal is not None:

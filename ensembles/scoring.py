@@ -13,7 +13,7 @@ from data.dataset import TabularDataset
 from data.metrics import score_all
 from ensembles.bootstrap import score_intervals
 from ensembles.calibration import calibrate, calibration_error
-from ensembles.conformal import LEVEL, interval, prediction_set
+from ensembles.conformal import LEVEL, interval, prediction_set, within
 from ensembles.honesty import Honesty
 from ensembles.member import Deployed, Member
 from ensembles.reference import answer
@@ -67,9 +67,10 @@ def predict_rows(
     alone = Deployed.whole(best, dataset.split)
     known = [each for m, each in zip(members, raw.members, strict=True) if m.deployed.key == alone.key]
     single = known[0].astype(np.float64) if known else alone.predict_mean(X, n_threads)
-    mean = raw.mean
-    if dataset.problem_type != "regression":
-        mean = calibrate(mean, honesty.calibration)
+    if dataset.problem_type == "regression":
+        mean, single = (within(P, honesty.conformal["limits"]) for P in (raw.mean, single))
+    else:
+        mean = calibrate(raw.mean, honesty.calibration)
     return Answers(raw, mean, single)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.dataset import TabularDataset
-from ensembles.calibration import Calibration, calibrate, sharpened
+from ensembles.calibration import LEAST_ERRORS, Calibration, calibrate, sharpened
 from ensembles.member import Deployed, Member
 from ensembles.spread import member_spread
 from ensembles.uncertainty import entropy
@@ -15,9 +15,10 @@ from ensembles.uncertainty import entropy
 PROBE_ROWS = 512
 JITTER = 0.05
 # Powers that are looked at; and how far from 1 one must be to be worth an operator.
-POWERS = (0.5, 3.0)
+POWERS = (0.5, 2.0)
 POWER_STEPS = 20
 LEAST_POWER = 0.02
+PRIOR_ERRORS = 20
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,28 @@ def spread_factor(members: tuple[Member, ...], dataset: TabularDataset, n_thread
 
 
 def sharpness(
-    members: tuple[Member, ...], dataset: TabularDataset, calibration: Calibration | None, n_threads: int
+    members: tuple[Member, ...],
+    dataset: TabularDataset,
+    calibration: Calibration | None,
+    n_errors: int,
+    n_threads: int,
 ) -> float:
     """The power of the deployed members' probabilities that are as certain as those of one fold.
 
     What was calibrated, and what sets were learned with, are answers of single models; their mean over folds is softer,
     and more so where they are sure of different classes. So probabilities are raised to a power (and normalised) with
     which their mean entropy is that of the folds' answers, on rows as in spread_factor. Letter: 1.08, where its
-    withheld rows tell 1.07; tables of two classes: 1.00 to 1.01.
+    withheld rows tell 1.07; tables of two classes: 1.00 to 1.01. Where hardly a row is wrong, certainty is next to
+    nothing to compare; so the power is drawn to 1 as if by PRIOR_ERRORS wrong rows, and 1 without LEAST_ERRORS.
 
     Args:
         members: What is deployed.
         dataset: The training rows.
         calibration: Learned out of fold.
+        n_errors: Validated rows whose likeliest class was wrong.
         n_threads: Threads to predict with.
     """
-    found = _answers(members, dataset, n_threads)
+    found = _answers(members, dataset, n_threads) if n_errors >= LEAST_ERRORS else None
     if found is None:
         return 1.0
     weights = np.array([m.weight for m in members])
@@ -94,7 +101,7 @@ def sharpness(
     for _ in range(POWER_STEPS):
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if certainty(middle) > target else (low, middle)
-    power = float(np.sqrt(low * high))
+    power = float((low * high) ** (0.5 * n_errors / (n_errors + PRIOR_ERRORS)))
     return power if abs(power - 1) >= LEAST_POWER else 1.0
 
 

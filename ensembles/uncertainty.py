@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from models.base import Prediction
 
 TINY = 1e-30
+# Nats of either part added before an entropy is split: of what is nearly 0, rounding would decide the shares.
+NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class EnsemblePrediction:
         Shape: mean (n_samples, n_classes).
         """
         total = entropy(mean)
-        aleatoric = total * (self.aleatoric + TINY) / (self.total + TINY)
+        aleatoric = total * (self.aleatoric + NOISE) / (self.total + NOISE)
         return replace(self, mean=mean, total=total, aleatoric=aleatoric, epistemic=total - aleatoric)
 
 

@@ -90,7 +90,12 @@ def test_sets_cover_new_rows_at_every_level(n_classes):
     sizes = []
     for level in LEVELS:
         sets = prediction_set(softmax(new_z), conformal, level)
-        assert sets[np.arange(len(new_y)), new_y].mean() == pytest.approx(level, abs=0.02)
+        assert sets.any(axis=1).all()
+        right = (new_z.argmax(axis=1) == new_y).mean()
+        covered = sets[np.arange(len(new_y)), new_y].mean()
+        assert covered > level - 0.02
+        if level > right:  # else the likeliest class alone holds more
+            assert covered == pytest.approx(level, abs=0.02)
         sizes.append(sets.sum(1).mean())
     assert sizes == sorted(sizes)
     assert sizes[-1] < n_classes
