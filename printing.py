@@ -209,6 +209,11 @@ def _print_doubts(result: dict[str, Any]) -> None:
 def honesty_lines(scores: dict[str, Any]) -> list[str]:
     """What is to be told of an ensemble's calibration, coverage, decisions and limits, a line each."""
     lines = []
+    if simpler := scores.get("simpler"):
+        lines.append(
+            f"The best single trial is deployed: an ensemble, {number(simpler['ensemble'])} on rows that it was not "
+            f"chosen on, is not better than {number(simpler['best_single'])}"
+        )
     calibration = scores.get("calibration", {})
     if calibration.get("kind"):
         before, after = number(calibration["log_loss_before"]), number(calibration["log_loss_after"])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from configs.schema import AskedProblemType, DataConfig, ProblemType, SplitKind
 from configs.sources import mask_secrets
+from data.blocks import blocks_of
 from data.division import (
     assign,
     check_division,
@@ -66,6 +67,8 @@ class TabularDataset:
         fingerprint: SHA-256 of column names and rows as they were read.
         notes: What the user should be told.
         test_fingerprint: The same of the test rows as they were read; None where no rows are withheld.
+        blocks: (n_rows,), which group or stretch of time a validated row is of, see data.blocks; None: of none.
+        test_blocks: The same of withheld rows.
     """
 
     name: str
@@ -82,6 +85,8 @@ class TabularDataset:
     fingerprint: str
     notes: tuple[str, ...]
     test_fingerprint: str | None = None
+    blocks: np.ndarray | None = None
+    test_blocks: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -120,6 +125,7 @@ class TabularDataset:
 
     def _write(self, folder: Path) -> None:
         arrays = {"X": self.X, "y": self.y, "folds": self.folds, "X_test": self.X_test, "y_test": self.y_test}
+        arrays |= {"blocks": self.blocks, "test_blocks": self.test_blocks}
         for stem, array in arrays.items():
             if array is not None:
                 np.save(folder / f"{stem}.npy", array, allow_pickle=False)
@@ -150,6 +156,11 @@ class TabularDataset:
             if problem:
                 raise DataLoadError(f"{folder}: {problem}")
             test = (folder / "X_test.npy").exists()
+
+            def known(name: str) -> np.ndarray | None:
+                path = folder / f"{name}.npy"
+                return _load_array(path) if path.exists() else None
+
             return cls(
                 name=about["name"],
                 X=_load_array(folder / "X.npy", mapped=True),
@@ -157,7 +168,7 @@ class TabularDataset:
                 folds=_load_array(folder / "folds.npy"),
                 split=about["split"],
                 X_test=_load_array(folder / "X_test.npy", mapped=True) if test else None,
-                y_test=_load_array(folder / "y_test.npy") if test else None,
+                y_test=known("y_test"),
                 encoder=Encoder.from_json(json.loads((folder / "encoder.json").read_text(encoding="utf-8"))),
                 target=Target.from_json(json.loads((folder / "target.json").read_text(encoding="utf-8"))),
                 specs=tuple(FeatureSpec.from_json(spec) for spec in about["specs"]),
@@ -165,6 +176,8 @@ class TabularDataset:
                 fingerprint=about["fingerprint"],
                 notes=tuple(about["notes"]),
                 test_fingerprint=about.get("test_fingerprint"),
+                blocks=known("blocks"),
+                test_blocks=known("test_blocks"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataLoadError(f"{folder}: not a saved dataset, or a damaged one: {error!r}") from error
@@ -228,6 +241,8 @@ def read_dataset(
         specs = set_aside(specs, config)
         encoder = Encoder.fit(train, specs, config.missing)
         _check_features_left(encoder, specs)
+        withheld = np.isin(np.arange(len(y)), test_rows)
+        test_blocks = None if config.test_source else blocks_of(split, withheld)
         split = split.of(train_rows)
         folds, fold_notes = assign(config, split)
         X = encoder.transform(train)
@@ -262,6 +277,8 @@ def read_dataset(
         fingerprint=fingerprint(frames),
         notes=tuple(notes),
         test_fingerprint=fingerprint([test_frame]) if y_test is not None else None,
+        blocks=blocks_of(split, folds >= 0),
+        test_blocks=None if test_blocks is None else test_blocks[test_rows],
     )
     return dataset, sample
 

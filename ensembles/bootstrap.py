@@ -1,4 +1,4 @@
-"""How far a score may be off because the rows are few: the bootstrap over rows.
+"""How far a score may be off because the rows are few: the bootstrap over rows, or over whole groups of them.
 
 A resample is kept as how often it drew each row. So every metric is worked out for many resamples at once, and two
 models can be scored on the same resamples.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from data.metrics import BINARY, EPS, METRICS, score
 
@@ -21,9 +22,18 @@ MOST_DRAWS = np.iinfo(np.uint8).max
 
 
 def score_interval(
-    metric: str, y: np.ndarray, P: np.ndarray, level: float = 0.95, n_resamples: int = 200, seed: int = 0
+    metric: str,
+    y: np.ndarray,
+    P: np.ndarray,
+    level: float = 0.95,
+    n_resamples: int = 200,
+    seed: int = 0,
+    blocks: np.ndarray | None = None,
 ) -> Interval:
     """Percentile interval of a score.
+
+    Rows of one group, or of one stretch of time, are wrong together. So where rows lie in blocks, whole blocks are
+    resampled, and as these are few, the interval is as much wider as Student's t is than the normal distribution.
 
     Shape: y (n_samples,), P (n_samples, n_outputs).
 
@@ -34,28 +44,42 @@ def score_interval(
         level: Its coverage, in (0, 1).
         n_resamples: How many resamples.
         seed: Seeds them.
+        blocks: (n_samples,), the block of each row; None: each row is one.
 
     Returns: lower and upper end, in the metric's direction. Of more than MOST_ROWS rows that many are resampled, and
         the interval is narrowed as the square root of the rows tells.
     Raises: DataError: as data.metrics.score.
-    Source: Efron and Tibshirani 1993, chapter 13.
+    Source: Efron and Tibshirani 1993, chapter 13; whole groups: Davison and Hinkley 1997, section 3.8.
     """
     value = score(metric, y, P)
-    share = min(1.0, MOST_ROWS / len(y))
-    if share == 1.0:
-        return _interval(resampled_scores(metric, y, P, draw_rows(len(y), n_resamples, seed)), level)
-    rows = np.random.default_rng(seed).choice(len(y), MOST_ROWS, replace=False)
-    scores = resampled_scores(metric, y[rows], P[rows], draw_rows(MOST_ROWS, n_resamples, seed))
-    return _interval((scores - score(metric, y[rows], P[rows])) * np.sqrt(share) + value, level)
+    few = min(len(y), MOST_ROWS)
+    rows = np.arange(len(y))
+    if few < len(y):
+        rows = np.sort(np.random.default_rng(seed).choice(len(y), few, replace=False))
+    if blocks is None:
+        counts, factor = draw_rows(few, n_resamples, seed), np.sqrt(few / len(y))
+    else:
+        names, codes = np.unique(blocks, return_inverse=True)
+        if len(names) == 1:
+            return value, value
+        counts, factor = draw_blocks(codes[rows], len(names), n_resamples, seed), _wider(len(names), level)
+    low, high = _interval(resampled_scores(metric, y[rows], P[rows], counts), level)
+    centre = value if few == len(y) else score(metric, y[rows], P[rows])
+    least, most = _range(metric)
+    return max(value + factor * (low - centre), least), min(value + factor * (high - centre), most)
 
 
-def score_intervals(y: np.ndarray, P: np.ndarray, problem_type: str, seed: int = 0) -> dict[str, list[float]]:
-    """95 % intervals of every metric that is defined for the problem type, as JSON holds them.
+def _wider(n_blocks: int, level: float) -> float:
+    """How much wider the interval of a mean of few blocks is than its bootstrap."""
+    t, z = stdtrit(n_blocks - 1, (1 + level) / 2), ndtri((1 + level) / 2)
+    return float(t / z * np.sqrt(n_blocks / (n_blocks - 1)))
 
-    Shape: y (n_samples,), P (n_samples, n_outputs).
-    """
-    names = [m.name for m in METRICS.values() if problem_type in m.problem_types]
-    return {name: list(score_interval(name, y, P, seed=seed)) for name in names}
+
+def _range(metric: str) -> Interval:
+    """What a metric can be."""
+    if METRICS[metric].mode == "min":
+        return 0.0, float("inf")
+    return (float("-inf") if metric == "r2" else 0.0), 1.0
 
 
 def difference_interval(
@@ -83,6 +107,17 @@ def draw_rows(n_samples: int, n_resamples: int, seed: int) -> np.ndarray:
         drawn = np.bincount(rng.integers(n_samples, size=n_samples), minlength=n_samples)
         counts[:, i] = np.minimum(drawn, MOST_DRAWS)
     return counts
+
+
+def draw_blocks(codes: np.ndarray, n_blocks: int, n_resamples: int, seed: int) -> np.ndarray:
+    """How often each resample of whole blocks draws each row; one that draws none of the rows is left out.
+
+    Shape: codes (n_samples,), the block of each row, 0..n_blocks-1 -> uint8 (n_samples, n_resamples).
+    """
+    shares = np.full(n_blocks, 1 / n_blocks)
+    times = np.random.default_rng(seed).multinomial(n_blocks, shares, size=n_resamples)
+    counts = np.minimum(times, MOST_DRAWS).astype(np.uint8).T[codes]
+    return counts[:, counts.any(axis=0)]
 
 
 def resampled_scores(metric: str, y: np.ndarray, P: np.ndarray, counts: np.ndarray) -> np.ndarray:

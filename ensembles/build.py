@@ -12,20 +12,22 @@ import numpy as np
 
 from configs.schema import EnsembleConfig
 from data.dataset import TabularDataset
-from data.metrics import METRICS
+from data.metrics import METRICS, score
 from ensembles.admission import constant_score
 from ensembles.bootstrap import score_interval
-from ensembles.calibration import calibrate, n_errors, sharpened
+from ensembles.calibration import n_errors, sharpened
 from ensembles.candidates import Candidates
+from ensembles.choice import choose
+from ensembles.conformal import within
+from ensembles.crossfit import cross_answer
 from ensembles.export import Contents, write_bundle
 from ensembles.honesty import Honesty, Validated, learn_honesty
-from ensembles.latency import select_fitting
 from ensembles.member import Deployed, Member, order_of
 from ensembles.refit import refit_members
 from ensembles.scoring import in_time, score_test
 from ensembles.selection import Selection
 from ensembles.shrinkage import sharpness, spread_factor
-from ensembles.thresholds import check_goal
+from ensembles.thresholds import OF_CLASSES, Goal, check_goal, fit_threshold
 from errors import TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
@@ -39,8 +41,9 @@ class Ensemble:
         members: By falling weight.
         best_single: The trial with the best out-of-fold score.
         constant_score: Score of the best constant prediction on those rows.
-        oof_score: Score of the ensemble on the validated rows, out of fold, in the metric's direction.
-        best_single_oof_score: The same of the best single trial.
+        oof_score: Score of the ensemble on the validated rows, out of fold, in the metric's direction: each fold
+            answered by what was selected, calibrated and decided without it.
+        best_single_oof_score: Score of the best single trial on these rows, out of fold.
         honesty: Calibration, conformal scores and threshold.
         test: Scores on the withheld rows by who ("ensemble", "best_single", "untuned_lightgbm") and metric;
             empty when no rows were withheld, and without the last when there was no time to train it.
@@ -86,9 +89,14 @@ def build_ensemble(
     folds = np.asarray(dataset.folds)
     y = np.asarray(dataset.y)[folds >= 0]
     candidates = Candidates(_complete(run, dataset), folds)
-    fitting = select_fitting(candidates, y, metric, config, dataset)
+    choice = choose(candidates, y, metric, config, dataset, context.n_threads)
+    fitting = choice.fitting
     selection = fitting.selection
     notes: dict[str, Any] = {"latency_ms": {"estimate": round(fitting.row_ms, 3), "limit": fitting.limit_ms}}
+    from_loss = METRICS[metric].from_loss
+    if choice.simpler:
+        found = map(from_loss, choice.losses)
+        notes["simpler"] = dict(zip(("ensemble", "best_single"), found, strict=True))
     members, rows = _members(selection, candidates, fitting.models, y, folds[folds >= 0])
     honesty = learn_honesty(rows, dataset.problem_type, config.threshold, dataset.n_rows)
     if config.refit:
@@ -102,16 +110,19 @@ def build_ensemble(
         notes["sharpness"] = sharpness(members, dataset, of_folds, known, context.n_threads)
         honesty = replace(honesty, calibration=sharpened(of_folds, notes["sharpness"]))
     best = candidates.trials[selection.best]
-    test = score_test(members, best, honesty, dataset, context)
+    goal = config.threshold
+    single_threshold = None if goal is None else fit_threshold(candidates[selection.best], y, goal)
+    test = score_test(members, best, honesty, dataset, context, single_threshold)
     intervals: dict[str, Any] = {"test": test.intervals} if test.intervals else {}
+    answers = _cross_answers(choice.crossed, metric, rows, honesty, dataset, goal)
     if in_time(context):
-        intervals["oof"] = list(score_interval(metric, y, calibrate(rows.mean, of_folds)))
-    from_loss = METRICS[metric].from_loss
+        blocks = None if dataset.blocks is None else np.asarray(dataset.blocks)[folds >= 0]
+        intervals["oof"] = list(score_interval(metric, y, answers, blocks=blocks))
     ensemble = Ensemble(
         members=members,
         best_single=best,
         constant_score=constant_score(metric, y, len(dataset.target.classes)),
-        oof_score=from_loss(selection.loss),
+        oof_score=score(metric, y, answers),
         best_single_oof_score=from_loss(selection.best_loss),
         honesty=honesty,
         test=test.scores,
@@ -150,6 +161,22 @@ def count_test_look(run: Path) -> int:
     looks = (json.loads(path.read_text("utf-8")) if path.exists() else 0) + 1
     path.write_text(json.dumps(looks), "utf-8")
     return looks
+
+
+def _cross_answers(
+    crossed: np.ndarray,
+    metric: str,
+    rows: Validated,
+    honesty: Honesty,
+    dataset: TabularDataset,
+    goal: Goal | None,
+) -> np.ndarray:
+    """What the metric scores of the validated rows, (n_validated, n_outputs)."""
+    if dataset.problem_type == "regression":
+        return within(crossed, honesty.conformal["limits"])
+    kind = honesty.report["calibration"]["kind"]
+    P, chosen = cross_answer(crossed, rows.y, rows.folds, kind, dataset.n_rows, goal)
+    return P if chosen is None or metric not in OF_CLASSES else np.eye(P.shape[1])[chosen]
 
 
 def _complete(run: Path, dataset: TabularDataset) -> list[StoredTrial]:

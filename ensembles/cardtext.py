@@ -126,7 +126,7 @@ def _scores(manifest: Manifest) -> list[str]:
         lines.append(
             f"Out of fold, {metric}: **{_score(scores['oof'], intervals.get('oof'))}**"
             + _beside(scores)
-            + ". Members and weights were chosen on these rows, which flatters a little."
+            + ". Each fold was answered by what the other folds chose, calibrated and decided."
         )
     test = scores.get("test") or {}
     if test:
@@ -137,7 +137,10 @@ def _scores(manifest: Manifest) -> list[str]:
             *_test_table(test, metric, intervals.get("test", {})),
         ]
     if intervals:
-        lines += ["", "Brackets hold 95 % of resamples of the rows (bootstrap)."]
+        lines += [
+            "",
+            "Brackets hold 95 % of resamples (bootstrap): of rows, of groups, or of stretches of time.",
+        ]
     return lines
 
 

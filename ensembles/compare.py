@@ -10,6 +10,7 @@ import numpy as np
 from data.metrics import METRICS, score
 from ensembles.bootstrap import difference_interval, score_interval
 from ensembles.bundle import Bundle
+from ensembles.thresholds import answered
 from errors import DataError
 
 if TYPE_CHECKING:
@@ -58,10 +59,15 @@ def compare_models(first: Bundle, second: Bundle, frame: pd.DataFrame) -> list[M
     """
     _check_alike(first, second)
     y = true_values(first, frame)
-    pair = (first.predict(frame).mean, _in_order(first, second, second.predict(frame).mean))
+    means = [bundle.predict(frame).mean for bundle in (first, second)]
     problem_type = first.target.problem_type
     names = [m.name for m in METRICS.values() if problem_type in m.problem_types]
-    return [_compare(name, y, pair) for name in names]
+
+    def pair_of(metric: str) -> tuple[np.ndarray, np.ndarray]:
+        scored = [answered(metric, P, b.threshold) for P, b in zip(means, (first, second), strict=True)]
+        return scored[0], _in_order(first, second, scored[1])
+
+    return [_compare(name, y, pair_of(name)) for name in names]
 
 
 def true_values(bundle: Bundle, frame: pd.DataFrame) -> np.ndarray:

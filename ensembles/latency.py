@@ -35,12 +35,16 @@ class Fitting:
         models: Candidate index -> its fold models that answer.
         row_ms: What one row is reckoned to take.
         limit_ms: What it may take; None: anything.
+        pool: The candidates that it was selected among.
+        limits: The limits of the selection, of the pool's candidates.
     """
 
     selection: Selection
     models: dict[int, Deployed]
     row_ms: float
     limit_ms: float | None
+    pool: Sequence[int]
+    limits: Limits
 
     @property
     def fits(self) -> bool:
@@ -82,6 +86,7 @@ def select_fitting(
     metric: str,
     config: EnsembleConfig,
     dataset: TabularDataset,
+    alone: bool = False,
 ) -> Fitting:
     """Select, and have as many fold models answer as the limit allows.
 
@@ -96,36 +101,39 @@ def select_fitting(
         metric: What selection optimises.
         config: The limit, and limits of steps and members.
         dataset: The training rows.
+        alone: Whether the best single trial is all that is selected.
     """
     reckoner = Reckoner(dataset, config)
-    limits = Limits(config.max_steps, config.max_members)
+    limits = Limits(1 if alone else config.max_steps, config.max_members)
+    everyone: Sequence[int] = range(len(candidates))
     limit_ms = AUTO_MS if config.max_latency_ms == "auto" else config.max_latency_ms
     least = AUTO_MODELS if config.max_latency_ms == "auto" else 1
 
-    def fitted(selection: Selection) -> Fitting:
+    def fitted(selection: Selection, pool: Sequence[int], limits: Limits) -> Fitting:
         found: Fitting | None = None
         for full_weight in _ladder(selection, full_weight_of(config), dataset.n_folds):
             models = deploy(candidates.trials, selection.weights, dataset, full_weight, METRICS[metric].mode)
             if found is not None and sum(len(m.folds) for m in models.values()) < least:
                 break
-            found = Fitting(selection, models, reckoner.row_ms(list(models.values())), limit_ms)
+            row_ms = reckoner.row_ms(list(models.values()))
+            found = Fitting(selection, models, row_ms, limit_ms, pool, limits)
             if found.fits:
                 break
         return found
 
     free = select(candidates, y, metric, limits)
-    found = fitted(free)
+    found = fitted(free, everyone, limits)
     if found.fits:
         return found
     pool = sorted({*free.weights, *_best_of_families(candidates, free.singles)})
     costs = [reckoner.row_ms([Deployed.whole(candidates.trials[i], dataset.split)]) for i in pool]
-    limits = replace(limits, costs=costs, max_cost=limit_ms)
-    again = select([candidates[i] for i in pool], y, metric, limits)
+    costly = replace(limits, costs=costs, max_cost=limit_ms)
+    again = select([candidates[i] for i in pool], y, metric, costly)
     weights = {pool[place]: weight for place, weight in again.weights.items()}
     again = replace(again, weights=weights, best=free.best, best_loss=free.best_loss)
     if config.max_latency_ms == "auto" and again.loss > free.best_loss:
         return found
-    return fitted(again)
+    return fitted(again, pool, costly)
 
 
 def _ladder(selection: Selection, full_weight: float, n_folds: int) -> Iterator[float]:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from data.dataset import TabularDataset
-from data.metrics import score_all
-from ensembles.bootstrap import score_intervals
+from data.metrics import METRICS, score
+from ensembles.bootstrap import score_interval
 from ensembles.calibration import calibrate, calibration_error
 from ensembles.conformal import LEVEL, interval, prediction_set, within
 from ensembles.honesty import Honesty
 from ensembles.member import Deployed, Member
 from ensembles.reference import answer
-from ensembles.thresholds import decide, measure
+from ensembles.thresholds import Threshold, answered, decide, measure
 from ensembles.uncertainty import EnsemblePrediction
 from models.base import FitContext, Task
 from models.baseline import predict_untuned_lightgbm
@@ -102,8 +102,18 @@ def score_test(
     honesty: Honesty,
     dataset: TabularDataset,
     context: FitContext,
+    single_threshold: Threshold | None = None,
 ) -> TestLook:
-    """Score the withheld rows, where there are any."""
+    """Score the withheld rows, where there are any: the probabilities, and the classes as they would be answered.
+
+    Args:
+        members: The ensemble.
+        best: The best single trial.
+        honesty: What was learned from the ensemble's out-of-fold predictions.
+        dataset: With the withheld rows.
+        context: Threads and seed of the untuned model, and when it must be done.
+        single_threshold: Which class the best single trial would answer; None: the likeliest.
+    """
     if dataset.X_test is None or dataset.y_test is None:
         return TestLook()
     X_test, y_test = np.asarray(dataset.X_test), np.asarray(dataset.y_test)
@@ -113,11 +123,23 @@ def score_test(
     untuned = predict_untuned_lightgbm(Task.of(dataset), X, y, X_test, context)
     if untuned is not None:
         by_who["untuned_lightgbm"] = untuned
-    scores = {who: score_all(y_test, P, dataset.problem_type) for who, P in by_who.items()}
+    decided = {"ensemble": honesty.threshold, "best_single": single_threshold}
+    scored = {who: _by_metric(P, dataset, decided.get(who)) for who, P in by_who.items()}
+    scores = {
+        who: {metric: score(metric, y_test, P) for metric, P in each.items()} for who, each in scored.items()
+    }
+    blocks = dataset.test_blocks
     intervals = {
-        who: score_intervals(y_test, P, dataset.problem_type) for who, P in by_who.items() if in_time(context)
+        who: {metric: list(score_interval(metric, y_test, P, blocks=blocks)) for metric, P in each.items()}
+        for who, each in scored.items()
+        if in_time(context)
     }
     return TestLook(scores, intervals, check_honesty(answers, y_test, honesty), answers.raw)
+
+
+def _by_metric(P: np.ndarray, dataset: TabularDataset, threshold: Threshold | None) -> dict[str, np.ndarray]:
+    names = [m.name for m in METRICS.values() if dataset.problem_type in m.problem_types]
+    return {name: answered(name, P, threshold) for name in names}
 
 
 def check_honesty(answers: Answers, y: np.ndarray, honesty: Honesty) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ensembles.calibration import validation_parts
 from errors import ConfigError
 
 BINARY = 2
+OF_CLASSES = ("accuracy", "precision", "recall", "f1")
 # Classes are weighted by a power of how rare they are: 0 leaves them, 1 makes each count the same.
 POWERS = tuple(i / 10 for i in range(13))
 
@@ -38,6 +39,16 @@ def decide(P: np.ndarray, threshold: Threshold | None = None) -> np.ndarray:
     if "weights" in threshold:
         return (P * np.asarray(threshold["weights"])).argmax(axis=1)
     return (P[:, 1] >= threshold["threshold"]).astype(np.int64)
+
+
+def answered(metric: str, P: np.ndarray, threshold: Threshold | None) -> np.ndarray:
+    """What a metric scores: of those that count classes the classes that are answered, of others the probabilities.
+
+    Shape: (n_samples, n_classes) -> the same.
+    """
+    if threshold is None or metric not in OF_CLASSES:
+        return P
+    return np.eye(P.shape[1])[decide(P, threshold)]
 
 
 def never_positive(P: np.ndarray, y: np.ndarray) -> bool:

@@ -12,6 +12,7 @@ from rich.console import Console
 from configs.load import override_config
 from configs.schema import JobConfig
 from configs.sources import mask_secrets
+from data.dataset import TabularDataset
 from data.examination import Examination
 from data.metrics import Metric, get_metric
 from ensembles.registry import Registry
@@ -149,6 +150,7 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     from ensembles.admission import admit  # noqa: PLC0415
     from ensembles.build import build_ensemble, count_test_look, summary  # noqa: PLC0415
     from ensembles.bundle import read_manifest  # noqa: PLC0415
+    from ensembles.choice import trial_scores  # noqa: PLC0415
     from ensembles.promotion import promote_if_better  # noqa: PLC0415
     from tuning.report import leaderboard, write_figures  # noqa: PLC0415
 
@@ -167,7 +169,8 @@ def build_model(run: Run, config: JobConfig, budget: Budget | None = None) -> di
     promotion = promote_if_better(registry, version) if config.promote else None
     aliases = registry.resolve(version.model_id).aliases
     trials = read_trials(run.trials)
-    rows = leaderboard(trials, metric, weights)
+    dataset = TabularDataset.load(run.path / "dataset")
+    rows = leaderboard(trials, metric, weights, trial_scores(trials, dataset, metric.name))
     write_figures(run.figures, trials, metric, weights)
     scores = summary(ensemble)
     run.log(

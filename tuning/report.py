@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ FAMILY_COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa337
 
 
 def leaderboard(
-    trials: Sequence[StoredTrial], metric: Metric, weights: dict[str, float]
+    trials: Sequence[StoredTrial],
+    metric: Metric,
+    weights: dict[str, float],
+    scores: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """One row per trial, best first; trials that finished every fold come before the others.
 
@@ -27,18 +30,20 @@ def leaderboard(
         trials: Trials of a sweep.
         metric: What was optimised.
         weights: Trial name -> weight in the ensemble.
+        scores: Trial name -> score over all its rows; without, the mean of the scores of its folds.
     """
+    found = {t.name: t.score for t in trials} | dict(scores or {})
     sign = 1 if metric.mode == "max" else -1
 
     def place(trial: StoredTrial) -> tuple[bool, float]:
-        score = -math.inf if math.isnan(trial.score) else sign * trial.score
+        score = -math.inf if math.isnan(found[trial.name]) else sign * found[trial.name]
         return trial.state == "completed", score
 
     return [
         {
             "trial": trial.name,
             "family": trial.family,
-            metric.name: None if math.isnan(trial.score) else trial.score,
+            metric.name: None if math.isnan(found[trial.name]) else found[trial.name],
             "folds": len(trial.folds),
             "fit_s": round(trial.fit_s, 3),
             "weight": weights.get(trial.name, 0.0),

@@ -32,7 +32,7 @@ def leaderboard_section(view: RunView) -> Html:
     titles = (
         "rank",
         "trial",
-        name,
+        f"{name}, mean of folds",
         "spread",
         "folds",
         "fit s",
