@@ -107,7 +107,7 @@ class SearchConfig(Section):
     """How long and how to search.
 
     Attributes:
-        time_budget_s: Wall clock of the whole command in seconds, ensemble included.
+        time_budget_s: Wall clock of the whole command in seconds, ensemble included; at least 10.
         num_trials: Number of trials; alone, it makes the search deterministic.
         sampler: What proposes parameters: Optuna's TPE, random, GP or CMA-ES sampler.
         choice: Which family is next under a time budget: the one with the most expected gain of the ensemble per

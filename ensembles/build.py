@@ -174,6 +174,10 @@ def _cross_answers(
     """What the metric scores of the validated rows, (n_validated, n_outputs)."""
     if dataset.problem_type == "regression":
         return within(crossed, honesty.conformal["limits"])
+    if (
+        metric == "roc_auc"
+    ):  # the deployed calibration keeps the order that it measures; one for each fold would not
+        return crossed
     kind = honesty.report["calibration"]["kind"]
     P, chosen = cross_answer(crossed, rows.y, rows.folds, kind, dataset.n_rows, goal)
     return P if chosen is None or metric not in OF_CLASSES else np.eye(P.shape[1])[chosen]

@@ -47,7 +47,7 @@ class SearchRequest(Asked):
 
     families: list[Text] | None = Field(None, min_length=1, max_length=20)
     num_trials: int | None = Field(None, ge=1, le=1_000_000)
-    time_budget_s: float | None = Field(None, gt=0, le=10_000_000)
+    time_budget_s: float | None = Field(None, ge=10, le=10_000_000)
     metric: MetricName | None = None
     params: dict[str, dict[ParamName, ParamValue]] = Field(
         {}, description="Per family, parameters fixed to a value, to a list of choices, or to {low, high}."

@@ -69,6 +69,7 @@ def test_empty_and_damaged_gz(tmp_path, refuse):
         ("families=[lightgbm,catboots]", 2, "catboots"),
         ("families=[lightgmb]", 2, "did you mean 'lightgbm'"),
         ("search.time_budget_s=0", 2, "greater than 0"),
+        ("search.time_budget_s=9", 2, "got 9; allowed: 10 or more"),
         ("params.dnn.dropuot=0.1", 2, "dropout"),
         ("params.dnn.dropout=7", 2, "dropout"),
         ("params.lightgbm.num_leaves={low: 100, high: 10}", 2, "num_leaves"),

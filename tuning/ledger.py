@@ -89,8 +89,15 @@ class Ledger:
         self.families = {family: FamilyFacts() for family in families}
         self.rungs: dict[tuple[str, int], list[tuple[int, float]]] = {}
 
-    def __len__(self) -> int:
-        return len(self.proposals)
+    @property
+    def next_number(self) -> int:
+        """The number after the last one; a trial that was never begun may have left a gap."""
+        return max(self.proposals, default=-1) + 1
+
+    @property
+    def n_searched(self) -> int:
+        """Trials that the search proposed: all but a quick one."""
+        return sum(facts.n_proposed for facts in self.families.values())
 
     def add(self, proposal: Proposal) -> None:
         """A trial is proposed."""

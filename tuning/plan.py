@@ -9,8 +9,11 @@ from data.dataset import TabularDataset, read_dataset
 from data.examination import Sample
 from data.metrics import Metric, default_metric, get_metric
 from ensembles.thresholds import check_goal
+from errors import ConfigError
 from tuning.runs import Run
 from tuning.spaces import check_families, family_spaces
+
+LEAST_BUDGET_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,12 @@ def plan_sweep(config: JobConfig) -> Plan:
     Raises: ConfigError, DataError: what is wrong, and where.
     """
     check_families(config)
+    seconds = config.search.time_budget_s
+    if seconds is not None and seconds < LEAST_BUDGET_S:
+        raise ConfigError(
+            f"search.time_budget_s: got {seconds:g}; allowed: {LEAST_BUDGET_S:g} or more seconds, of which Ray and the "
+            "table take the first five"
+        )
     if config.params:
         asked = config.problem_type
         family_spaces(config, "binary" if asked in (None, "classification") else asked)

@@ -22,6 +22,7 @@ from tuning.display import Display
 from tuning.folds import SweepData
 from tuning.plan import Plan
 from tuning.preflight import check_nodes
+from tuning.quick import Quick, log_quick
 from tuning.recorder import Recorder, Totals
 from tuning.resources import family_resources, request, slots
 from tuning.runs import Run
@@ -53,9 +54,14 @@ class Sweep:
 
 
 def run_search(
-    run: Run, plan: Plan, budget: Budget, console: Console, trials: list[StoredTrial] | None
+    run: Run,
+    plan: Plan,
+    budget: Budget,
+    console: Console,
+    trials: list[StoredTrial] | None,
+    quick: Quick | None = None,
 ) -> Sweep:
-    """Run the trials of a plan on the Ray that is connected; see sweep.run_sweep."""
+    """Run the trials of a plan on the Ray that is connected, but for a quick one; see sweep.run_sweep."""
     config = plan.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tracking = TrackingProcess(run, config.tracking)
@@ -65,6 +71,8 @@ def run_search(
         n_slots = slots(config)
         check_nodes(run, config.cluster)
         run.log("sweep" if trials is None else "resume", **_facts(run, plan, budget, n_slots))
+        if quick is not None:
+            log_quick(run, quick)
         tracking.start()
         search = _Search(run, plan, budget, n_slots)
         display = Display(console, plan.metric, config.families, budget, config.search.num_trials)
@@ -72,7 +80,8 @@ def run_search(
         began = budget.elapsed_s()
         with display:
             try:
-                search.restore(trials or [], recorder.totals, display)
+                known = (trials or []) if quick is None else [quick.trial]
+                search.restore(known, recorder.totals, display)
                 search.run(recorder, stopper)
             except BaseException as error:
                 recorder.close(str(error), resumable=True)

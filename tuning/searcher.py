@@ -24,6 +24,7 @@ from tuning.studies import FamilyStudy, Journal
 LAG_PER_SLOT = 3
 FIRST_TRIAL_FITS_S = 2.0
 GIVE_UP_AFTER = 3
+QUICK = "quick"
 STARTING_POINTS = {"portfolio": "a tuned default", "warm_start": "among the best of an earlier run"}
 OUTCOMES = {"completed": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -118,8 +119,8 @@ class FamilySearcher(Searcher):
             self._whole_search_s = self.budget.left_s()
         if self._again:
             return self._start(trial_id, self.ledger.proposals[self._again.pop(0)])
-        number = len(self.ledger)
-        if self.setup.num_trials is not None and number >= self.setup.num_trials:
+        number = self.ledger.next_number
+        if self.setup.num_trials is not None and self.ledger.n_searched >= self.setup.num_trials:
             return Searcher.FINISHED
         if self.lag is not None and not self._see(number - self.lag):
             return None
@@ -158,7 +159,7 @@ class FamilySearcher(Searcher):
             number: The trial that asks.
             n_folds: Finished folds, from 1.
         """
-        last = number - self.lag if self.lag is not None else len(self.ledger)
+        last = number - self.lag if self.lag is not None else self.ledger.next_number
         return self.ledger.rung(number, n_folds, last)
 
     def entry(self, number: int, n_folds: int) -> Entry | None:
@@ -171,6 +172,9 @@ class FamilySearcher(Searcher):
         Ended trials count as they ended; the others are proposed again, first of all, under their numbers.
         """
         for trial in sorted(trials, key=lambda t: t.number):
+            if trial.origin == QUICK and trial.state in OUTCOMES:
+                self._restore_quick(trial)
+                continue
             if self.lag is not None:
                 self._see(trial.number - self.lag)
             if trial.origin in STARTING_POINTS:
@@ -186,9 +190,18 @@ class FamilySearcher(Searcher):
                 self.standing.proposed(trial.number)
                 self._again.append(trial.number)
 
+    def _restore_quick(self, trial: StoredTrial) -> None:
+        """A quick trial may be in the ensemble; it says nothing of its family, whose points it is none of."""
+        proposal = Proposal(trial.number, trial.family, {}, trial.origin, "", trial.running_means, told=True)
+        proposal.outcome = OUTCOMES[trial.state]
+        self.ledger.proposals[trial.number] = proposal
+        if trial.state == "completed":
+            proposal.gain = self.standing.complete(trial.number, trial.family)
+            self.standing.seen(trial.number, trial.family)
+
     def finish(self) -> None:
         """Tell Optuna of every trial that ended, also those no later proposal has seen."""
-        self._see(len(self.ledger) - 1, wait=False)
+        self._see(self.ledger.next_number - 1, wait=False)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the truth is in the run directory."""
@@ -210,10 +223,10 @@ class FamilySearcher(Searcher):
     def _see(self, last: int, *, wait: bool = True) -> bool:
         """Tell Optuna of the trials up to a number; False when one of them is still running."""
         while self._n_seen <= last:
-            proposal = self.ledger.proposals[self._n_seen]
-            if proposal.outcome is None and wait:
+            proposal = self.ledger.proposals.get(self._n_seen)  # one that was never begun left a gap
+            if proposal is not None and proposal.outcome is None and wait:
                 return False
-            if proposal.outcome is not None:
+            if proposal is not None and proposal.outcome is not None:
                 self._tell(proposal)
             self._n_seen += 1
         return True

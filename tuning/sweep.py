@@ -12,6 +12,7 @@ from data.examination import Examination, examine, time_allowed
 from models.trials import StoredTrial
 from tuning.budget import Budget
 from tuning.plan import Plan
+from tuning.quick import fit_quick
 from tuning.runs import Run
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run_sweep(
     trials: list[StoredTrial] | None,
     on_found: Callable[[Examination], None],
 ) -> Sweep:
-    """Run the trials of a plan; its training rows are examined while Ray starts.
+    """Run the trials of a plan; while Ray starts, its rows are examined, and under a time budget a first model fitted.
 
     Args:
         run: Its run directory.
@@ -54,9 +55,10 @@ def run_sweep(
     # It silences a warning when it is first imported, which a thread that restores filters beside it would undo.
     import requests  # noqa: F401, PLC0415 - brought by Ray
 
-    with ThreadPoolExecutor(2) as beside:
+    with ThreadPoolExecutor(3) as beside:
         run_search = beside.submit(_import_search)
         examined = beside.submit(_examine, run, plan)
+        quick = beside.submit(fit_quick, run, plan, budget) if trials is None else None
         if trials is None:
             plan.dataset.save(run.dataset)
         from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
@@ -65,7 +67,8 @@ def run_sweep(
             search, examination = run_search.result(), examined.result()
             if examination is not None:
                 on_found(examination)
-            return search(run, plan, budget, console, trials)
+            first = None if quick is None else quick.result()
+            return search(run, plan, budget, console, trials, first)
 
 
 def _examine(run: Run, plan: Plan) -> Examination | None:

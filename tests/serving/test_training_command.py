@@ -59,9 +59,9 @@ def test_a_sweep(service):
 
 
 def test_settings_for_every_task_yield_to_the_request(tmp_path):
-    service = Service(tmp_path, overrides=("tracking=none", "search.time_budget_s=5", "seed=7"))
+    service = Service(tmp_path, overrides=("tracking=none", "search.time_budget_s=50", "seed=7"))
     job = service.job(service.post({**SWEEP, "seed": 1}))
-    assert (job.tracking.mode, job.search.time_budget_s, job.seed) == ("disabled", 5, 1)
+    assert (job.tracking.mode, job.search.time_budget_s, job.seed) == ("disabled", 50, 1)
 
 
 @pytest.mark.parametrize(
