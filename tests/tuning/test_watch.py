@@ -13,6 +13,7 @@ import pytest
 
 from cli import main
 from configs.load import load_config
+from models.trials import read_trials
 from tests.conftest import ENVIRONMENT, ROOT
 from tuning.runs import Run, create_run
 from tuning.watch import EventTail, RunWatch, find_runs
@@ -32,6 +33,7 @@ FACTS = {
 HOLD = """
 import signal, sys, time
 from pathlib import Path
+from models.trials import read_trials
 from tuning.runs import Run
 with Run(Path(sys.argv[1])).driven():
     print("held", flush=True)
@@ -313,8 +315,8 @@ def test_a_real_run(binary_job):
     assert row["share"] == 1.0
     assert row["trials"]["completed"] == result["n_completed"]
     assert sum(row["trials"].values()) == result["n_trials"]
-    complete = [r for r in result["leaderboard"] if r["state"] == "completed"]
-    assert row["best"]["score"] == pytest.approx(max(r["roc_auc"] for r in complete))
+    trials = read_trials(binary_job.folder / binary_job.run / "trials")
+    assert row["best"]["score"] == pytest.approx(max(t.score for t in trials if t.state == "completed"))
     assert row["ensemble"]["n_members"] == len(result["members"])
     assert row["elapsed_s"] == pytest.approx(result["seconds"]["total"], abs=3)
     assert os.path.samefile(row["path"], binary_job.folder / binary_job.run)

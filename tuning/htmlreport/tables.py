@@ -27,12 +27,13 @@ ERROR_CHARACTERS = 50_000
 def leaderboard_section(view: RunView) -> Html:
     """Every trial, best first, and a summary of the families."""
     trials = {t.name: t for t in view.trials}
-    rows = leaderboard(view.trials, view.metric, view.weights)
+    scores = view.scores
+    rows = leaderboard(view.trials, view.metric, view.weights, scores)
     name = view.metric.name
     titles = (
         "rank",
         "trial",
-        f"{name}, mean of folds",
+        name,
         "spread",
         "folds",
         "fit s",
@@ -42,8 +43,9 @@ def leaderboard_section(view: RunView) -> Html:
         "params",
         "reason",
     )
-    body = [_trial_row(view, rank, trials[row["trial"]]) for rank, row in enumerate(rows, 1)]
-    caption = f"{count(len(body), 'trial')}; {name} is the mean over a trial's folds, spread their standard deviation"
+    body = [_trial_row(view, rank, trials[row["trial"]], row[name]) for rank, row in enumerate(rows, 1)]
+    of = "over all rows that a trial has predicted" if scores else "the mean over a trial's folds"
+    caption = f"{count(len(body), 'trial')}; {name} is {of}, spread the standard deviation of folds"
     return section(
         "leaderboard",
         "Leaderboard",
@@ -53,7 +55,7 @@ def leaderboard_section(view: RunView) -> Html:
     )
 
 
-def _trial_row(view: RunView, rank: int, trial: StoredTrial) -> list[Cell]:
+def _trial_row(view: RunView, rank: int, trial: StoredTrial, score: float | None) -> list[Cell]:
     scores = [f.score for f in trial.folds]
     spread = float(np.std(scores)) if len(scores) > 1 else math.nan
     weight = view.weights.get(trial.name, 0.0)
@@ -61,7 +63,7 @@ def _trial_row(view: RunView, rank: int, trial: StoredTrial) -> list[Cell]:
     return [
         Cell(str(rank), rank),
         Cell(join([_swatch(view.colours[trial.family]), trial.name]), kind="name"),
-        Cell(number(trial.score), trial.score),
+        Cell(number(math.nan if score is None else score), math.nan if score is None else score),
         Cell(number(spread) if math.isfinite(spread) else "", spread),
         Cell(str(len(trial.folds)), len(trial.folds)),
         Cell(f"{trial.fit_s:.1f}", trial.fit_s),

@@ -73,6 +73,13 @@ class RunView:
         return {m["trial"]: m["weight"] for m in self.manifest.get("members", ())}
 
     @property
+    def scores(self) -> dict[str, float]:
+        """Trial name -> its score over all rows, as the result has it; empty while there is none."""
+        name = self.metric.name
+        rows = [row for row in self.result.get("leaderboard", ()) if row.get(name) is not None]
+        return {row["trial"]: row[name] for row in rows}
+
+    @property
     def counts(self) -> Counter[str]:
         """Trials by state; one that nobody runs any more counts as unfinished."""
         return Counter(self.state_of(t) for t in self.trials)
