@@ -323,7 +323,7 @@ def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it nee
             parts = contribution_columns(
                 bundle,
                 table,
-                frame["prediction"],
+                None,
                 lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
                 unreadable,
             )

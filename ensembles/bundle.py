@@ -87,7 +87,7 @@ class Bundle:
     def background(self) -> np.ndarray:
         """Some encoded training rows, to explain predictions against.
 
-        Shape: float32 (n_samples, n_features), at most 64 samples.
+        Shape: float32 (n_samples, n_features), at most 128 samples.
         """
         return np.load(self.path / "background.npy", allow_pickle=False)
 

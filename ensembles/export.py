@@ -32,7 +32,7 @@ from models.boosting import TargetScale
 __all__ = ["Contents", "ExportMember", "write_bundle"]
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "lightgbm", "xgboost")
-BACKGROUND_ROWS = 64
+BACKGROUND_ROWS = 128
 # Share of the time left that the proof may take once it has seen its first rows.
 PROOF_SHARE = 0.3
 # Longest time for the columns' importance, and the share of the time left that it may take.
@@ -165,7 +165,12 @@ def _importance(session: GraphSession, contents: Contents) -> list[dict[str, Any
     dataset, metric = contents.dataset, contents.facts.get("metric")
     if dataset.X_test is None or dataset.y_test is None or metric is None:
         return []
-    scorer = Scorer(lambda X: session.predict(X).mean, np.asarray(dataset.y_test), dataset.problem_type)
+    scorer = Scorer(
+        lambda X: session.predict(X).mean,
+        np.asarray(dataset.y_test),
+        dataset.problem_type,
+        contents.threshold,
+    )
     found = importance_in_time(
         scorer,
         np.asarray(dataset.X_test),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from configs.schema import ProblemType
 from data.encoder import Encoder
-from data.metrics import METRICS, score_all
+from data.metrics import METRICS, score
 from ensembles.bundle import Bundle
 from ensembles.compare import true_values
+from ensembles.thresholds import answered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,9 @@ def permutation_importance(
     Source: Breiman 2001, "Random Forests"; Fisher et al. 2019, model reliance.
     """
     y, X = true_values(bundle, frame), bundle.encode(frame)
-    scorer = Scorer(lambda rows: bundle.predict_encoded(rows).mean, y, bundle.target.problem_type)
+    scorer = Scorer(
+        lambda rows: bundle.predict_encoded(rows).mean, y, bundle.target.problem_type, bundle.threshold
+    )
     rng, base, found = np.random.default_rng(seed), scorer(X), []
     for name, features in column_features(bundle.encoder).items():
         on_column(name)
@@ -83,15 +86,19 @@ class Scorer:
         predict: Encoded rows -> (n_samples, n_outputs).
         y: True values of the rows, (n_samples,).
         problem_type: Which metrics there are.
+        threshold: Which class is answered, see ensembles.thresholds; None: the likeliest.
     """
 
     predict: Callable[[np.ndarray], np.ndarray]
     y: np.ndarray
     problem_type: ProblemType
+    threshold: Mapping[str, Any] | None = None
 
     def __call__(self, X: np.ndarray) -> dict[str, float]:
         """Scores by metric."""
-        return score_all(self.y, self.predict(X), self.problem_type)
+        P = self.predict(X)
+        names = [m.name for m in METRICS.values() if self.problem_type in m.problem_types]
+        return {name: score(name, self.y, answered(name, P, self.threshold)) for name in names}
 
 
 def importance_in_time(

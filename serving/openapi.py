@@ -99,6 +99,7 @@ def _operation(
         "parameters": [
             _parameter("interval", {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, 0.9),
             _parameter("explain", {"type": "boolean"}, False),
+            _parameter("class", {"type": "string"}, None),
             _parameter("draws", {"type": "boolean"}, False),
             _parameter("model_id", {"type": "string"}, None),
         ],

@@ -10,6 +10,7 @@ import numpy as np
 from starlette.types import Receive, Scope, Send
 
 from configs.schema import ServingConfig
+from ensembles.explanation import explained_outputs
 from errors import DataError, TabularayError
 from serving.access import Access
 from serving.bodies import read_body, slow
@@ -18,7 +19,7 @@ from serving.live import LiveModels
 from serving.loading import Loaded
 from serving.refusals import AnswerTimeoutError, OverloadedError, UnsupportedMediaTypeError
 from serving.replies import add_explanation, answers_of, arrow_body, json_body
-from serving.requests import ARROW, PLAIN, Options, Order, read_arrow, read_json, read_options
+from serving.requests import ARROW, PLAIN, Order, read_arrow, read_json, read_options
 
 JSON = "application/json"
 # Requests with equal keys get the same version while another is on trial.
@@ -118,14 +119,15 @@ class Predict:
         self.models.observe(loaded, X, prediction.mean, order.rows)
         answers = answers_of(bundle, loaded.model_id, prediction, options)
         if options.explain:
-            await self._explain(loaded, X, answers, options)
+            outputs = explained_outputs(bundle, prediction.mean, options.of_class)
+            await self._explain(loaded, X, answers, outputs)
         return answers
 
     async def _named(self, model_id: str) -> Loaded:
         return self.models.find(model_id) or await self.models.load(model_id)
 
     async def _explain(
-        self, loaded: Loaded, X: np.ndarray, answers: list[dict[str, Any]], options: Options
+        self, loaded: Loaded, X: np.ndarray, answers: list[dict[str, Any]], outputs: np.ndarray
     ) -> None:
         """Explanations take hundreds of predictions a row, so few are made at once, beside the others."""
         if len(X) > MOST_EXPLAINED:
@@ -137,7 +139,7 @@ class Predict:
         self._explaining += 1
         try:
             await asyncio.get_running_loop().run_in_executor(
-                self._slow_lane, add_explanation, loaded.bundle, X, answers
+                self._slow_lane, add_explanation, loaded.bundle, X, answers, outputs
             )
         finally:
             self._explaining -= 1

@@ -46,10 +46,12 @@ class ClassAnswer(Struct, tag_field=None):
         confidence: Its probability.
         probabilities: Of every class.
         uncertainty: How unsure.
-        prediction_set: With ?interval=: classes that hold the true one in that share of rows; may be empty.
+        prediction_set: With ?interval=: classes that hold the true one in that share of rows, at least the likeliest.
         level: With ?interval=: that share.
-        base: With ?explain=true: mean probability of the decision over background rows.
-        contributions: With ?explain=true: what each column adds; with base they sum to confidence.
+        explained_class: With ?explain=true: the class of ?class=, else the positive one of two or the likeliest.
+        base: With ?explain=true: mean probability of that class over background rows.
+        contributions: With ?explain=true: what each column adds; with base they sum to that class's probability.
+        contribution_error: With ?explain=true: the largest standard error of the contributions.
         draws: With ?draws=true: each member's own probabilities, uncalibrated.
     """
 
@@ -60,8 +62,10 @@ class ClassAnswer(Struct, tag_field=None):
     uncertainty: Uncertainty
     prediction_set: list[Label] | UnsetType = UNSET
     level: float | UnsetType = UNSET
+    explained_class: Label | UnsetType = UNSET
     base: float | UnsetType = UNSET
     contributions: dict[str, float] | UnsetType = UNSET
+    contribution_error: float | UnsetType = UNSET
     draws: list[list[float]] | UnsetType = UNSET
 
 
@@ -76,6 +80,7 @@ class ValueAnswer(Struct):
         level: With ?interval=: the share of rows whose true value an interval holds.
         base: With ?explain=true: mean prediction of background rows.
         contributions: With ?explain=true: what each column adds; with base they sum to predicted_value.
+        contribution_error: With ?explain=true: the largest standard error of the contributions.
         draws: With ?draws=true: each member's own value.
     """
 
@@ -86,6 +91,7 @@ class ValueAnswer(Struct):
     level: float | UnsetType = UNSET
     base: float | UnsetType = UNSET
     contributions: dict[str, float] | UnsetType = UNSET
+    contribution_error: float | UnsetType = UNSET
     draws: list[float] | UnsetType = UNSET
 
 
@@ -110,18 +116,22 @@ def answers_of(
     return answers
 
 
-def add_explanation(bundle: Bundle, X: np.ndarray, answers: list[dict[str, Any]]) -> None:
-    """Add to each answer what each column's value adds to it.
+def add_explanation(
+    bundle: Bundle, X: np.ndarray, answers: list[dict[str, Any]], outputs: np.ndarray
+) -> None:
+    """Add to each answer what each column's value adds to the output that is explained.
 
     Raises: PredictionError: the bundle has no background rows.
     """
     sampler = bundle_sampler(bundle)
     names = [column.name for column in bundle.encoder.columns]
-    for x, answer in zip(X, answers, strict=True):
-        contributions, _ = sampler.explain(x)
-        k = 0 if "predicted_value" in answer else bundle.target.classes.index(answer["predicted_class"])
+    for x, answer, k in zip(X, answers, outputs, strict=True):
+        contributions, errors = sampler.explain(x)
+        if bundle.target.classes:
+            answer["explained_class"] = bundle.target.classes[k]
         answer["base"] = float(sampler.base[k])
         answer["contributions"] = dict(zip(names, contributions[:, k].tolist(), strict=True))
+        answer["contribution_error"] = float(errors[:, k].max())
 
 
 def json_body(answers: list[dict[str, Any]]) -> bytes:

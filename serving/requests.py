@@ -53,11 +53,13 @@ class Options(Struct, frozen=True):
     Attributes:
         interval: Level of a prediction interval or set, in (0, 1).
         explain: Also what each column adds to the prediction.
+        of_class: The class whose probability is explained (`class`); None: see ensembles.explanation.
         draws: Also each member's own answer.
     """
 
     interval: float | None = None
     explain: bool = False
+    of_class: str | None = None
     draws: bool = False
 
 
@@ -137,6 +139,10 @@ def read_options(query: bytes) -> tuple[Options, str | None]:
             raise DataError(f"query: '{name}' is given twice")
         found[name] = _READERS[name](name, text)
     model_id = found.pop("model_id", None)
+    if "class" in found:
+        if not found.get("explain"):
+            raise DataError("query: class=: names the class to explain; it needs explain=true")
+        found["of_class"] = found.pop("class")
     return Options(**found), model_id
 
 
@@ -246,6 +252,7 @@ def _switch(name: str, text: str) -> bool:
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "interval": _level,
     "explain": _switch,
+    "class": lambda _, text: text,
     "draws": _switch,
     "model_id": lambda _, text: text,
 }

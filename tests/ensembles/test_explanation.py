@@ -9,7 +9,7 @@ from cli import main
 from ensembles import explanation
 from ensembles.bundle import load_bundle
 from ensembles.compare import compare_models
-from ensembles.explanation import ShapleySampler, contribution_columns, explain
+from ensembles.explanation import ShapleySampler, contribution_columns, explain, explained_outputs
 from ensembles.importance import column_features, permutation_importance
 from errors import DataError, PredictionError
 from tests.quick import quick_model
@@ -54,7 +54,7 @@ def test_a_sum_of_columns_is_split_exactly(background):
 def test_interactions_come_near_to_every_order_and_sum_exactly(background):
     x = np.array([1.0, -2.0, 0.5], np.float32)
     expected = exact(product, background, x, SINGLE)
-    sampler = ShapleySampler(product, background, SINGLE, n_orders=200)
+    sampler = ShapleySampler(product, background, SINGLE, n_walks=16 * 400)
     found, error = sampler.explain(x)
     np.testing.assert_allclose(found.sum(0), product(x[None])[0] - sampler.base, atol=1e-6)
     assert (np.abs(found - expected) < 4 * error).all()
@@ -64,7 +64,7 @@ def test_interactions_come_near_to_every_order_and_sum_exactly(background):
 def test_features_of_one_column_are_switched_together(background):
     groups = [np.array([0, 2]), np.array([1])]
     x = np.array([1.0, -2.0, 0.5], np.float32)
-    found, _ = ShapleySampler(product, background, groups, n_orders=4).explain(x)
+    found, _ = ShapleySampler(product, background, groups, n_walks=16 * 8).explain(x)
     np.testing.assert_allclose(found, exact(product, background, x, groups), atol=1e-6)
 
 
@@ -81,7 +81,7 @@ def test_what_does_not_differ_is_not_asked_and_adds_nothing(background):
     asked.clear()
     found, _ = sampler.explain(np.array([1.0, np.nan, 7.0], np.float32))
     assert (found[1:] == 0).all()
-    assert asked == [2 * len(background) * 2]
+    assert asked == [128 * 2]
 
 
 def test_parts_give_the_same_as_the_whole(background, monkeypatch):
@@ -90,6 +90,28 @@ def test_parts_give_the_same_as_the_whole(background, monkeypatch):
     monkeypatch.setattr(explanation, "ROWS_AT_ONCE", 24)
     parts = ShapleySampler(product, background, SINGLE).explain(x)
     np.testing.assert_array_equal(whole, parts)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 64, 127, 128, 300])
+def test_every_background_row_is_walked_from_as_often(n_rows):
+    rows = np.random.default_rng(0).normal(size=(n_rows, 3)).astype(np.float32)
+    sampler = ShapleySampler(product, rows, SINGLE)
+    found, _ = sampler.explain(np.array([1.0, -2.0, 0.5], np.float32))
+    expected = product(np.array([[1.0, -2.0, 0.5]]))[0] - product(rows.astype(float)).mean(0)
+    np.testing.assert_allclose(found.sum(0), expected, atol=1e-4)
+
+
+def test_the_stated_error_is_that_of_other_background_rows():
+    """With 128 rows of a population, contributions differ from those of others by as much as is said."""
+    rng = np.random.default_rng(0)
+    x = np.array([1.0, -2.0, 0.5], np.float32)
+    drawn = [
+        ShapleySampler(product, rng.normal(size=(128, 3)).astype(np.float32), SINGLE, seed=i).explain(x)
+        for i in range(200)
+    ]
+    found, said = (np.array(part) for part in zip(*drawn, strict=True))
+    real = found.std(0)
+    np.testing.assert_allclose(np.sqrt(np.square(said).mean(0)), real, rtol=0.3)
 
 
 def test_no_background_is_an_error():
@@ -153,9 +175,32 @@ def test_predict_adds_the_contributions_to_the_answered_class(real, monkeypatch,
     assert end.value.code == 0
     found = pd.read_csv(io.StringIO(capsys.readouterr().out))
     parts = ["base_value", *(f"contribution_{name}" for name in ("a", "noise", "date", "kind"))]
-    assert list(found.columns[-5:]) == parts
-    answered = [row[f"probability_{row['prediction']}"] for _, row in found.iterrows()]
+    assert list(found.columns[-7:]) == ["explained_class", *parts, "contribution_error"]
+    answered = [row[f"probability_{row['explained_class']}"] for _, row in found.iterrows()]
+    assert (found["explained_class"] == found["prediction"]).all()  # of three classes, the likeliest
     np.testing.assert_allclose(found[parts].sum(axis=1), answered, atol=1e-5)
+
+
+def test_one_class_is_explained_for_all_rows(real, monkeypatch):
+    bundle, frame = real
+    monkeypatch.setattr(type(bundle), "background", bundle.encode(frame)[40:72], raising=False)
+    mean = bundle.predict(frame.head(20)).mean
+    assert explained_outputs(bundle, mean, "mid").tolist() == [bundle.target.classes.index("mid")] * 20
+    np.testing.assert_array_equal(explained_outputs(bundle, mean), mean.argmax(1))
+    found = contribution_columns(bundle, frame.head(3), "low")
+    assert found["explained_class"] == ["low"] * 3
+    with pytest.raises(DataError, match=r"class 'worst': not one of the model's; allowed: high, low, mid"):
+        explained_outputs(bundle, mean, "worst")
+
+
+def test_of_two_classes_the_positive_one_is_explained(tmp_path):
+    frame = make_frame().assign(y=lambda f: np.where(f["a"].fillna(0) > 0, "yes", "no"))
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    bundle = load_bundle(quick_model(tmp_path, tmp_path / "table.csv") / "bundle")
+    found = contribution_columns(bundle, frame.head(12))
+    assert found["explained_class"] == ["yes"] * 12
+    assert max(found["contribution_error"]) < 0.2
+    assert len(bundle.background) == 128
 
 
 def test_columns_are_found_in_encoded_rows(real):
@@ -199,7 +244,9 @@ def test_numbers_are_explained_but_not_compared_with_classes(real, tmp_path, mon
     other = load_bundle(quick_model(tmp_path, tmp_path / "table.csv") / "bundle")
     monkeypatch.setattr(type(other), "background", other.encode(numbers)[:16], raising=False)
     answers = other.predict(numbers.head(3)).mean[:, 0]
-    parts = contribution_columns(other, numbers.head(3), pd.Series(answers))
+    parts = contribution_columns(other, numbers.head(3))
+    assert "explained_class" not in parts
+    del parts["contribution_error"]
     np.testing.assert_allclose(sum(parts.values()), answers, atol=1e-5)
     with pytest.raises(DataError, match=r"'y' \(multiclass\) and 'y' \(regression\)"):
         compare_models(bundle, other, frame)

@@ -33,7 +33,6 @@ FACTS = {
 HOLD = """
 import signal, sys, time
 from pathlib import Path
-from models.trials import read_trials
 from tuning.runs import Run
 with Run(Path(sys.argv[1])).driven():
     print("held", flush=True)
