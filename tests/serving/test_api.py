@@ -1,6 +1,7 @@
 """The HTTP side against a real bundle, without Ray: what is refused, and how."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -146,16 +147,32 @@ def test_interval_explanation_and_draws(client, record):
     assert {name: answer[name] for name in plain} == plain
     assert answer["level"] == 0.9
     assert set(answer["prediction_set"]) <= set(plain["probabilities"])
+    positive = list(plain["probabilities"])[-1]
+    assert answer["explained_class"] == positive
     assert answer["base"] + sum(answer["contributions"].values()) == pytest.approx(
-        answer["confidence"], abs=1e-5
+        answer["probabilities"][positive], abs=1e-5
     )
+    assert 0 < answer["contribution_error"] < 0.3
     assert set(answer["contributions"]) == set(record)
     assert all(sum(draw) == pytest.approx(1, abs=1e-5) for draw in answer["draws"])
+
+
+def test_the_class_that_is_named_is_explained_for_every_row(client, record):
+    names = list(post(client, {"data": record}).json()["predictions"][0]["probabilities"])
+    for name in names:
+        answers = client.post(
+            f"/api/ml/predict?explain=true&class={quote(name)}", json={"data": {"records": [record] * 2}}
+        ).json()["predictions"]
+        assert [answer["explained_class"] for answer in answers] == [name] * 2
+        total = answers[0]["base"] + sum(answers[0]["contributions"].values())
+        assert total == pytest.approx(answers[0]["probabilities"][name], abs=1e-5)
 
 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
+        ("explain=true&class=worst", "class 'worst': not one of the model's; allowed: "),
+        ("class=worst", "needs explain=true"),
         ("interval=1.5", "between 0 and 1"),
         ("interval=nan", "between 0 and 1"),
         ("interval=0.9999999999999999", "allow at most"),
