@@ -158,7 +158,7 @@ def test_interval_explanation_and_draws(client, record):
 
 
 def test_the_class_that_is_named_is_explained_for_every_row(client, record):
-    names = list(post(client, {"data": record}).json()["predictions"][0]["probabilities"])
+    names = list(post(client, {"data": {"records": [record]}}).json()["predictions"][0]["probabilities"])
     for name in names:
         answers = client.post(
             f"/api/ml/predict?explain=true&class={quote(name)}", json={"data": {"records": [record] * 2}}
