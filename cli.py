@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 import cli_jobs
 import cli_models
-from errors import ConfigError, TabularayError
+import cli_predict
+from errors import TabularayError
 from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
 from printing import (
     err,
@@ -251,97 +250,7 @@ def track(
         raise typer.Exit(1)
 
 
-@app.command()
-def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it needs
-    model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
-    source: Annotated[
-        str, typer.Option("--input", help="Table with the model's columns: whatever data.source takes.")
-    ],
-    output: Annotated[Path | None, typer.Option(help="CSV to write; default: the standard output.")] = None,
-    id_column: Annotated[
-        list[str] | None, typer.Option(help="Column copied into the output first, as it is; may be repeated.")
-    ] = None,
-    uncertainty: Annotated[
-        bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
-    ] = False,
-    interval: Annotated[
-        float | None,
-        typer.Option(help="Add what holds the truth in this share of rows, such as 0.9.", metavar="LEVEL"),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
-    ] = False,
-    unreadable: Annotated[
-        Literal["error", "missing"],
-        typer.Option(help="A cell that contradicts how its column was written in training."),
-    ] = "error",
-    encoding: Annotated[str | None, typer.Option(help="Of a text file; default: found out.")] = None,
-    registry: RegistryDir = "registry",
-    as_json: AsJson = False,
-) -> None:
-    """Predict every row of a table, in order.
-
-    Cells are read as those of the training table were; values that training did not prepare the model for are told.
-
-    With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
-
-    With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
-    probability of the class it was given.
-
-    [bold]Examples[/bold]
-
-      tabularay predict churn --input test.csv --output submission.csv --id-column customer
-
-      tabularay predict churn:2 --input test.csv --uncertainty --interval 0.9
-
-      tabularay predict churn --input complaints.csv --explain
-    """
-    from data.new_rows import contradicting, unlike_training
-    from data.rownames import with_row_names
-    from data.sources import load_table
-    from ensembles.answers import answer_frame, csv_text, one_sided
-    from ensembles.bundle import load_bundle
-    from ensembles.registry import find_bundle
-
-    folder = find_bundle(model, registry)
-    bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
-    table = with_row_names(load_table(source, encoding), bundle.encoder.column_names)
-    frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
-    odd = contradicting(bundle.encoder, table) if unreadable == "missing" else []
-    notes = [
-        *table.attrs.get("notes", ()),
-        *odd,
-        *unlike_training(bundle.encoder, table),
-        *one_sided(bundle, frame),
-    ]
-    for note in notes:
-        err.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
-    if explain:
-        from ensembles.explanation import contribution_columns
-
-        with err.status("Explaining") as status:
-            parts = contribution_columns(
-                bundle,
-                table,
-                frame["prediction"],
-                lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
-                unreadable,
-            )
-        frame = frame.assign(**parts)
-    if as_json:
-        print_json(
-            {"model": str(folder), "notes": notes, "rows": json.loads(frame.to_json(orient="records"))}
-        )
-    elif output is None:
-        sys.stdout.write(csv_text(frame))
-    if output is not None:
-        beside = output.with_name(f".{output.name}.new")
-        try:
-            beside.write_text(csv_text(frame), encoding="utf-8")
-            beside.replace(output)
-        except OSError as error:
-            raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
-        err.print(f"{len(frame)} predictions written to {output}")
+app.command()(cli_predict.predict)
 
 
 @app.command()

@@ -119,6 +119,7 @@ def test_port_taken(binary_job, refuse):
         (["predict", "binary", "--input", "gone.csv"], 3, "gone.csv"),
         (["predict", "binary", "--input", "binary.csv", "--id-column", "key"], 3, "'key'"),
         (["predict", "binary", "--input", "binary.csv", "--output", "no/where.csv"], 2, "no/where.csv"),
+        (["predict", "binary", "--input", "gone.csv", "--output", "out.xlsx"], 2, ".jsonl"),
         (["serve", "nobody"], 5, "'nobody'"),
         (["serve", "binary", "serving.prot=1"], 2, "serving.port"),
         (["models", "list", "nobody"], 5, "'nobody'"),
