@@ -14,7 +14,7 @@ import cli_jobs
 import cli_models
 import cli_predict
 from errors import TabularayError
-from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
+from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir, refuse_unused
 from printing import (
     err,
     out,
@@ -117,6 +117,7 @@ def inspect(
 
 @app.command(help=EXAMPLE_TUNE)
 def tune(
+    context: typer.Context,
     overrides: Overrides = None,
     resume: Annotated[
         str | None,
@@ -129,6 +130,10 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search, build the ensemble, register it."""
+    if resume is None:
+        refuse_unused(context, "runs", "without --resume nothing uses it; the folder of new runs is runs={}")
+    else:
+        refuse_unused(context, "config_dir", "with --resume nothing uses it: the run has its configuration")
     tell = ((lambda _plan: None), (lambda _found: None)) if as_json else (print_plan, print_examination)
     if resume is None:
         from configs.load import load_config
@@ -173,7 +178,10 @@ def ensemble(
 
     found = find_run(run, runs)
     config = override_config(
-        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias", "promote")
+        found.config(),
+        overrides or (),
+        ("ensemble", "metric", "name", "registry", "alias", "promote"),
+        "ensemble",
     )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:
@@ -241,7 +249,8 @@ def track(
 
     found = find_run(run, runs)
     with err.status("Recording"):
-        result = track_run(found, override_config(found.config(), overrides or (), ("tracking",)).tracking)
+        config = override_config(found.config(), overrides or (), ("tracking",), "track")
+        result = track_run(found, config.tracking)
     if as_json:
         print_json(result)
     else:

@@ -170,3 +170,21 @@ def test_json_stands_alone_whatever_else_writes_to_the_standard_output():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert json.loads(done.stdout) == {"a": 1}
     assert all(said in done.stderr for said in ("a library", "written in C", "a child"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tune", "data.source=t.csv", "data.target=y", "--runs", "there"], "runs=there"),
+        (["tune", "--resume", "latest", "--config-dir", "presets"], "--config-dir presets"),
+        (["jobs", "--runs", "s3://bucket/runs"], "allowed: a folder"),
+        (["tune", "data.source=t.csv", "data.target=y", "runs=s3://bucket/runs"], "allowed: a folder"),
+        (["tune", "data.source=t.csv", "data.target=y", "serving.port=1"], "tabularay serve"),
+        (["tune", "data.source=t.csv", "data.target=y", "time_budget=60"], "search.time_budget_s"),
+        (["inspect", "t.csv", "search.num_trials=3"], "data.*"),
+    ],
+)
+def test_what_nothing_uses_is_refused(tmp_path, refuse, arguments, expected):
+    good(tmp_path / "t.csv")
+    refuse(*arguments, code=2, expected=expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

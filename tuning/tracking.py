@@ -156,7 +156,8 @@ def track_run(run: Run, config: TrackingConfig) -> dict[str, Any]:
     """
     where = resolve_mode(config)
     if where == "disabled":
-        raise ConfigError("tracking.mode is disabled; say where to: tracking.mode=online, or offline")
+        modes = "auto" if config.backend == "mlflow" else "online, or offline"
+        raise ConfigError(f"tracking.mode is disabled; say where to: tracking.mode={modes}")
     if run.is_driven():
         raise ConfigError(f"{run.path}: its sweep is running and being tracked")
     if config.uri and "***" in config.uri:
