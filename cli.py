@@ -13,7 +13,7 @@ from rich.markup import escape
 import cli_jobs
 import cli_models
 import cli_predict
-from errors import TabularayError
+from errors import TabularayError, UnreachableError
 from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir, refuse_unused
 from printing import (
     err,
@@ -256,7 +256,7 @@ def track(
     else:
         out.print(escape(result["message"]), highlight=False, soft_wrap=True)
     if not result["complete"]:
-        raise typer.Exit(1)
+        raise typer.Exit(UnreachableError.exit_code if result["unreachable"] else 1)
 
 
 app.command()(cli_predict.predict)

@@ -77,7 +77,7 @@ def test_empty_and_damaged_gz(tmp_path, refuse):
         ("metric=rmse", 2, "rmse"),
         ("metric=acc", 2, "accuracy"),
         ("data.test_source=gone.csv", 3, "gone.csv"),
-        ("cluster.address=127.0.0.1:1", 2, "127.0.0.1:1"),
+        ("cluster.address=127.0.0.1:1", 11, "127.0.0.1:1"),
         ("search.cpus_per_trial=64", 2, "64"),
     ],
 )
