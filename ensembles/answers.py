@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.cell_format import Unreadable
+from data.given import check_frame
 from ensembles.bundle import Bundle
 from ensembles.conformal import interval, prediction_set
 from ensembles.thresholds import decide
@@ -110,6 +111,7 @@ def answer_frame(
     """
     import pandas as pd  # noqa: PLC0415 - not on the serving path
 
+    check_frame(frame)
     prediction = bundle.predict(frame, unreadable)
     columns: dict[str, Any] = {}
     if bundle.target.problem_type == "regression":
