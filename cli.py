@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 import cli_jobs
 import cli_models
-from errors import ConfigError, TabularayError
-from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir
+import cli_predict
+from errors import TabularayError, UnreachableError
+from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir, refuse_unused
 from printing import (
     err,
     out,
@@ -118,6 +117,7 @@ def inspect(
 
 @app.command(help=EXAMPLE_TUNE)
 def tune(
+    context: typer.Context,
     overrides: Overrides = None,
     resume: Annotated[
         str | None,
@@ -130,6 +130,10 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search, build the ensemble, register it."""
+    if resume is None:
+        refuse_unused(context, "runs", "without --resume nothing uses it; the folder of new runs is runs={}")
+    else:
+        refuse_unused(context, "config_dir", "with --resume nothing uses it: the run has its configuration")
     tell = ((lambda _plan: None), (lambda _found: None)) if as_json else (print_plan, print_examination)
     if resume is None:
         from configs.load import load_config
@@ -174,7 +178,10 @@ def ensemble(
 
     found = find_run(run, runs)
     config = override_config(
-        found.config(), overrides or (), ("ensemble", "metric", "name", "registry", "alias", "promote")
+        found.config(),
+        overrides or (),
+        ("ensemble", "metric", "name", "registry", "alias", "promote"),
+        "ensemble",
     )
     result = {"run": str(found.path), **build_model(found, config)}
     if as_json:
@@ -242,106 +249,17 @@ def track(
 
     found = find_run(run, runs)
     with err.status("Recording"):
-        result = track_run(found, override_config(found.config(), overrides or (), ("tracking",)).tracking)
+        config = override_config(found.config(), overrides or (), ("tracking",), "track")
+        result = track_run(found, config.tracking)
     if as_json:
         print_json(result)
     else:
         out.print(escape(result["message"]), highlight=False, soft_wrap=True)
     if not result["complete"]:
-        raise typer.Exit(1)
+        raise typer.Exit(UnreachableError.exit_code if result["unreachable"] else 1)
 
 
-@app.command()
-def predict(  # noqa: PLR0913, PLR0917 - a command has as many options as it needs
-    model: Annotated[str, typer.Argument(help="NAME, NAME:VERSION, NAME@ALIAS, or a bundle's folder.")],
-    source: Annotated[
-        str, typer.Option("--input", help="Table with the model's columns: whatever data.source takes.")
-    ],
-    output: Annotated[Path | None, typer.Option(help="CSV to write; default: the standard output.")] = None,
-    id_column: Annotated[
-        list[str] | None, typer.Option(help="Column copied into the output first, as it is; may be repeated.")
-    ] = None,
-    uncertainty: Annotated[
-        bool, typer.Option(help="Add total, aleatoric and epistemic uncertainty.")
-    ] = False,
-    interval: Annotated[
-        float | None,
-        typer.Option(help="Add what holds the truth in this share of rows, such as 0.9.", metavar="LEVEL"),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Add what each column's value adds to the answer.")
-    ] = False,
-    unreadable: Annotated[
-        Literal["error", "missing"],
-        typer.Option(help="A cell that contradicts how its column was written in training."),
-    ] = "error",
-    encoding: Annotated[str | None, typer.Option(help="Of a text file; default: found out.")] = None,
-    registry: RegistryDir = "registry",
-    as_json: AsJson = False,
-) -> None:
-    """Predict every row of a table, in order.
-
-    Cells are read as those of the training table were; values that training did not prepare the model for are told.
-
-    With --interval, numbers get the columns prediction_low and prediction_high, classes prediction_set.
-
-    With --explain, base_value and the columns contribution_<column> of a row sum to its value, or to the
-    probability of the class it was given.
-
-    [bold]Examples[/bold]
-
-      tabularay predict churn --input test.csv --output submission.csv --id-column customer
-
-      tabularay predict churn:2 --input test.csv --uncertainty --interval 0.9
-
-      tabularay predict churn --input complaints.csv --explain
-    """
-    from data.new_rows import contradicting, unlike_training
-    from data.rownames import with_row_names
-    from data.sources import load_table
-    from ensembles.answers import answer_frame, csv_text, one_sided
-    from ensembles.bundle import load_bundle
-    from ensembles.registry import find_bundle
-
-    folder = find_bundle(model, registry)
-    bundle = load_bundle(folder, n_threads=len(os.sched_getaffinity(0)))
-    table = with_row_names(load_table(source, encoding), bundle.encoder.column_names)
-    frame = answer_frame(bundle, table, id_column or (), uncertainty, interval, unreadable)
-    odd = contradicting(bundle.encoder, table) if unreadable == "missing" else []
-    notes = [
-        *table.attrs.get("notes", ()),
-        *odd,
-        *unlike_training(bundle.encoder, table),
-        *one_sided(bundle, frame),
-    ]
-    for note in notes:
-        err.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
-    if explain:
-        from ensembles.explanation import contribution_columns
-
-        with err.status("Explaining") as status:
-            parts = contribution_columns(
-                bundle,
-                table,
-                None,
-                lambda i: status.update(f"Explaining row {i + 1:,} of {len(table):,}"),
-                unreadable,
-            )
-        frame = frame.assign(**parts)
-    if as_json:
-        print_json(
-            {"model": str(folder), "notes": notes, "rows": json.loads(frame.to_json(orient="records"))}
-        )
-    elif output is None:
-        sys.stdout.write(csv_text(frame))
-    if output is not None:
-        beside = output.with_name(f".{output.name}.new")
-        try:
-            beside.write_text(csv_text(frame), encoding="utf-8")
-            beside.replace(output)
-        except OSError as error:
-            raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
-        err.print(f"{len(frame)} predictions written to {output}")
+app.command()(cli_predict.predict)
 
 
 @app.command()

@@ -270,7 +270,12 @@ def models_verify(model: Model, registry: RegistryDir = "registry", as_json: AsJ
 @app.command("importance")
 def models_importance(
     model: Model,
-    source: Table,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input", help="Table with the target; default: the training rows in the model, without one."
+        ),
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often each column is shuffled.")] = 5,
     seed: Annotated[int, typer.Option(help="Seeds the shuffling.")] = 0,
     registry: RegistryDir = "registry",
@@ -278,29 +283,37 @@ def models_importance(
 ) -> None:
     """Show how much worse a model scores when a column's values are shuffled.
 
-    Columns that say the same hide each other.
+    Columns that say the same hide each other. Without --input nothing is scored: shown is how far the predictions of
+    some training rows, which the model holds, move.
 
     [bold]Examples[/bold]
+
+      tabularay models importance churn
 
       tabularay models importance churn --input recent.csv
 
       tabularay models importance churn:2 --input recent.csv --repeats 20 --json
     """
     from data.sources import load_table
-    from ensembles.importance import permutation_importance
+    from ensembles.importance import CHANGE, permutation_importance, prediction_change
     from printing_models import print_importance
 
     with err.status("Scoring") as status:
         bundle = _load(model, registry)
-        frame = load_table(source)
-        found = permutation_importance(
-            bundle, frame, repeats, seed, lambda column: status.update(f"Shuffling {escape(column)}")
-        )
+
+        def on_column(column: str) -> None:
+            status.update(f"Shuffling {escape(column)}")
+
+        if source is None:
+            n_rows, found = len(bundle.background), prediction_change(bundle, repeats, seed, on_column)
+        else:
+            frame = load_table(source)
+            n_rows, found = len(frame), permutation_importance(bundle, frame, repeats, seed, on_column)
     if as_json:
-        result: dict[str, Any] = {"model": model, "rows": len(frame), "repeats": repeats, "seed": seed}
+        result: dict[str, Any] = {"model": model, "rows": n_rows, "repeats": repeats, "seed": seed}
         print_json(result | {"columns": [one.to_json() for one in found]})
     else:
-        print_importance(str(bundle.manifest["metric"]), found)
+        print_importance(CHANGE if source is None else str(bundle.manifest["metric"]), found)
 
 
 def _load(model: str, registry: str) -> Bundle:

@@ -15,6 +15,12 @@ class ConfigError(TabularayError):
     exit_code = 2
 
 
+class UnreachableError(ConfigError):
+    """A cluster, a store or a server that was named does not answer."""
+
+    exit_code = 11
+
+
 class DataError(TabularayError):
     """A table or a record cannot be used as it is; names the column and the value."""
 
@@ -23,6 +29,12 @@ class DataError(TabularayError):
 
 class DataLoadError(DataError):
     """A source cannot be read as a table at all."""
+
+
+class SourceUnreachableError(DataLoadError):
+    """Where the table is does not answer."""
+
+    exit_code = UnreachableError.exit_code
 
 
 class TrainingError(TabularayError):

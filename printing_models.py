@@ -92,9 +92,12 @@ def print_checks(where: str, checks: Sequence[Check]) -> None:
 
 
 def print_importance(own: str, found: Sequence[ColumnImportance]) -> None:
-    """Columns by how much worse the score gets without them."""
+    """Columns by how much worse the score gets without them, or by how far predictions move."""
+    from ensembles.importance import CHANGE
+
     metrics = [own, *(name for name in found[0].loss if name != own)] if found else [own]
-    table = Table(title="How much worse the score gets when a column is shuffled", title_justify="left")
+    what = "How far predictions move" if own == CHANGE else "How much worse the score gets"
+    table = Table(title=f"{what} when a column is shuffled", title_justify="left")
     table.add_column("column")
     for metric in metrics:
         table.add_column(metric, justify="right")

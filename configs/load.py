@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from configs.nearest import nearest, nearest_of
 from configs.overrides import emit, quote
 from configs.plain_text import may_be_null, parse_text, text_shape
 from configs.schema import ClusterConfig, JobConfig, ServingConfig
 from configs.sources import mask_secrets, source_name
+from configs.unused import Command, check_folder, check_used
 from errors import ConfigError
 
 CONFIG_DIR = Path(__file__).parent
@@ -30,15 +31,18 @@ GROUPS = ("data", "search", "tracking", "ensemble", "serving", "cluster", "exper
 DEFAULT_TIME_BUDGET_S = 300.0
 
 
-def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -> JobConfig:
+def load_config(
+    overrides: Sequence[str] = (), config_dir: Path | None = None, command: Command = "tune"
+) -> JobConfig:
     """Compose and validate a job.
 
     Args:
         overrides: `key=value` or `group=preset`, as on the command line.
         config_dir: A folder of the user's own, laid out like this one; its presets win.
+        command: What the job is for.
 
-    Raises: ConfigError: an unknown key or preset, or a value out of range; names the key, where it was set,
-        and the nearest valid key.
+    Raises: ConfigError: an unknown key or preset, a value out of range, or a setting that nothing would read; names
+        the key, where it was set, and the nearest valid key.
     """
     if config_dir is not None and not config_dir.is_dir():
         raise ConfigError(f"--config-dir {config_dir}: no such folder")
@@ -49,6 +53,8 @@ def load_config(overrides: Sequence[str] = (), config_dir: Path | None = None) -
         config = config.model_copy(update={"search": search})
     if config.name is None:
         config = config.model_copy(update={"name": default_name(config.data.source)})
+    check_folder(config.runs, "runs")
+    check_used(config, overrides, command)
     return config
 
 
@@ -69,7 +75,9 @@ def load_inspected(overrides: Sequence[str], config_dir: Path | None, given: Map
     """
     values = _values(overrides, config_dir)
     values["data"] = {"target": ""} | (values["data"] or {}) | given
-    return _validate(JobConfig, values, _Origin(overrides, config_dir))
+    config = _validate(JobConfig, values, _Origin(overrides, config_dir))
+    check_used(config, overrides, "inspect")
+    return config
 
 
 def load_section(
@@ -81,19 +89,30 @@ def load_section(
     """
     for override in overrides:
         if not re.match(rf"{name}[.=]", override):
-            raise ConfigError(f"'{override}': this command takes {name}.<key>=<value> only")
+            key = override.partition("=")[0]
+            hint = nearest((name, key)) if "." not in key and override != key else ""
+            raise ConfigError(
+                f"'{mask_secrets(override)}': this command takes {name}.<key>=<value> only{hint}"
+            )
     model = JobConfig.model_fields[name].annotation
     values = _values(overrides, config_dir)[name]
-    return _validate(model, values, _Origin(overrides, config_dir), (name,))
+    config = _validate(model, values, _Origin(overrides, config_dir), (name,))
+    if isinstance(config, ServingConfig):
+        check_folder(config.training.runs, "serving.training.runs")
+        check_used(config, overrides, "serve")
+    return config
 
 
-def override_config(config: JobConfig, overrides: Sequence[str], allowed: Sequence[str]) -> JobConfig:
+def override_config(
+    config: JobConfig, overrides: Sequence[str], allowed: Sequence[str], command: Command = "tune"
+) -> JobConfig:
     """Change some keys of a resolved configuration.
 
     Args:
         config: What is changed.
         overrides: `key=value`; presets are not possible here.
         allowed: Top-level keys that may change.
+        command: What it is changed for.
 
     Raises: ConfigError: as load_config; also another key.
     """
@@ -103,14 +122,19 @@ def override_config(config: JobConfig, overrides: Sequence[str], allowed: Sequen
     for override in overrides:
         top = re.split(r"[.=]", override)[0]
         if top not in allowed or override.startswith(tuple(f"{g}=" for g in GROUPS)):
-            raise ConfigError(f"'{override}': of a finished run only these can change: {', '.join(allowed)}")
+            raise ConfigError(
+                f"'{mask_secrets(override)}': of a finished run only these can change: {', '.join(allowed)}"
+                f"{'' if top in JobConfig.model_fields else nearest((top,))}"
+            )
         if _set_text(values, override):
             continue
         parsed = parser.parse_override(_to_hydra(override))
         nested = OmegaConf.create(values)
         OmegaConf.update(nested, parsed.key_or_group, parsed.value(), force_add=True)
         values = OmegaConf.to_container(nested)
-    return _validate(JobConfig, values, _Origin(overrides, None))
+    changed = _validate(JobConfig, values, _Origin(overrides, None))
+    check_used(changed, overrides, command)
+    return changed
 
 
 def default_name(source: str) -> str:
@@ -209,7 +233,7 @@ def _explain_preset(lines: list[str], config_dir: Path | None) -> str:
     group, preset = match.groups()
     folders = [CONFIG_DIR, *([config_dir] if config_dir else [])]
     allowed = sorted({p.stem for folder in folders for p in (folder / group).glob("*.yaml")})
-    return f"{group}={preset}: no such preset; allowed: {', '.join(allowed)}"
+    return f"{group}={preset}: no such preset{nearest_of(preset, allowed)}"
 
 
 def _to_hydra(override: str) -> str:
@@ -278,29 +302,10 @@ def _explain(error: ErrorDetails, prefix: tuple[str, ...], origin: _Origin) -> s
     path = (*prefix, *(str(part) for part in error["loc"]))
     key = ".".join(path)
     if error["type"] == "extra_forbidden":
-        hint = _nearest(path[-1], _siblings(path[:-1]), prefix=".".join(path[:-1]))
-        return f"{key}: unknown key {origin.of(path)}{hint}"
+        return f"{key}: unknown key {origin.of(path)}{nearest(path)}"
     if error["type"] == "missing":
         return f"{key}: required, but not set; add {key}=VALUE"
     message = f"{key}: {error['msg'].removeprefix('Value error, ')}"
     if isinstance(error["input"], dict) and error["type"] == "value_error":
         return message  # of several keys together, which it names
     return f"{message}; got {mask_secrets(repr(error['input']))} {origin.of(path)}"
-
-
-def _nearest(word: str, allowed: Sequence[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
-    if not near:
-        return f"; allowed: {', '.join(allowed)}" if prefix or len(allowed) < 20 else ""  # noqa: PLR2004
-    full = f"{prefix}.{near[0]}" if prefix else near[0]
-    return f" (did you mean '{full}'?)"
-
-
-def _siblings(path: tuple[str, ...]) -> list[str]:
-    model: type[BaseModel] = JobConfig
-    for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)

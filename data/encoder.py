@@ -26,6 +26,7 @@ import numpy as np
 from data.cell_format import Unreadable
 from data.columns import Column, fit_column
 from data.features import FeatureSpec
+from data.given import check_frame
 from data.messages import did_you_mean, show, show_list
 from data.values import Converter
 from data.versions import format_problem, stamp
@@ -96,6 +97,7 @@ class Encoder:
         Raises: DataError: a column is missing or twice there, or a value cannot be encoded; names column, row
             and value.
         """
+        check_frame(frame)
         # Filled feature by feature, turned over at the end: three times as fast as writing across rows.
         X = np.empty((len(self.feature_names), len(frame)), dtype=np.float32)
         end = 0
@@ -145,7 +147,7 @@ class Encoder:
         Shape: values (n_columns,) -> float32 (n_features,).
         Raises: DataError: their number is wrong, or a value cannot be encoded; names column and value.
         """
-        if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+        if isinstance(values, (str, bytes, Mapping, set, frozenset)) or not hasattr(values, "__len__"):
             raise DataError(f"a row is a list of values; got {show(values)}")
         if len(values) != len(self.columns):
             names = show_list(self.column_names, 100)

@@ -18,7 +18,8 @@ from configs.sources import mask_secrets, source_scheme, split_member
 from data.files import load_bytes
 from data.messages import did_you_mean, show_list
 from data.parts import join_parts, natural
-from errors import DataLoadError
+from data.reach import is_unreachable
+from errors import DataLoadError, SourceUnreachableError
 
 OPTIONS = {"s3": ("endpoint_override", "region", "anonymous"), "gs": ("endpoint_override", "anonymous")}
 CREDENTIALS = {
@@ -53,7 +54,7 @@ def load_object(source: str, encoding: str | None = None) -> pd.DataFrame:
             with store.open_input_stream(path, compression=None) as stream:
                 return stream.read()
         except (OSError, ValueError) as error:  # what pyarrow's errors derive from
-            raise DataLoadError(f"{where}: cannot be read: {store_error(error, scheme)}") from None
+            raise _unread(error, where, scheme) from None
 
     folder, _, name = path.rpartition("/")
     if not any(sign in name for sign in "*["):
@@ -62,7 +63,7 @@ def load_object(source: str, encoding: str | None = None) -> pd.DataFrame:
         store = _within(LONGEST_WAIT_S, open_it)
         found = _within(LONGEST_WAIT_S, lambda: store.get_file_info(pafs.FileSelector(folder)))
     except (OSError, ValueError) as error:
-        raise DataLoadError(f"{where}: cannot be read: {store_error(error, scheme)}") from None
+        raise _unread(error, where, scheme) from None
     names = sorted(
         (one.base_name for one in found if one.is_file and fnmatchcase(one.base_name, name)), key=natural
     )
@@ -83,6 +84,11 @@ def _split_member(source: str) -> tuple[str, str]:
         query, _, member = query.partition("#")
         return f"{address}?{query}", member
     return split_member(source)
+
+
+def _unread(error: Exception, where: str, scheme: str) -> DataLoadError:
+    kind = SourceUnreachableError if is_unreachable(error) else DataLoadError
+    return kind(f"{where}: cannot be read: {store_error(error, scheme)}")
 
 
 def _locate(open_it: Callable[[], pafs.FileSystem], path: str) -> tuple[pafs.FileSystem, pafs.FileInfo]:

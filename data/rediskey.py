@@ -9,17 +9,20 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pandas as pd
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from configs.sources import mask_secrets, source_scheme
 from data.jsontable import parse_json
 from data.messages import did_you_mean
-from errors import DataLoadError
+from errors import DataLoadError, SourceUnreachableError
 
 DEFAULT_URL = "redis://localhost:6379/0"
 TIMEOUT_S = 5
 MOST_KEYS = 10_000
+NOT_THERE = (RedisConnectionError, RedisTimeoutError)
 
 
 def load_redis(source: str) -> pd.DataFrame:
@@ -29,8 +32,9 @@ def load_redis(source: str) -> pd.DataFrame:
         source: `redis:KEY`, on the server that the environment's REDIS_URL names, else this machine's; or
             `redis://[user:password@]host:port/db?key=KEY` (rediss:// with TLS).
 
-    Raises: DataLoadError: the server cannot be reached or refuses, the key is absent or no string, or its value is
-        no table in JSON.
+    Raises:
+        SourceUnreachableError: the server cannot be reached.
+        DataLoadError: it refuses, the key is absent or no string, or its value is no table in JSON.
     """
     where = mask_secrets(source)
     url = DEFAULT_URL
@@ -39,7 +43,10 @@ def load_redis(source: str) -> pd.DataFrame:
         with _connect(url) as client:
             return _parse(_get(client, key, where), where)
     except RedisError as error:
-        raise DataLoadError(f"{where}: Redis at {_server(url)}: {_line(error)}") from None
+        # A server that refuses the password raises a connection error, too.
+        absent = isinstance(error, NOT_THERE) and not isinstance(error, AuthenticationError)
+        kind = SourceUnreachableError if absent else DataLoadError
+        raise kind(f"{where}: Redis at {_server(url)}: {_line(error)}") from None
     except ValueError as error:  # how redis-py refuses a URL
         raise DataLoadError(f"{where}: not a Redis URL: {mask_secrets(_line(error))}") from None
 

@@ -19,7 +19,8 @@ from configs.sources import mask_secrets
 from data.exact import decimal_series, exact_series
 from data.messages import did_you_mean
 from data.names import check_names
-from errors import DataLoadError
+from data.reach import is_unreachable
+from errors import DataLoadError, SourceUnreachableError
 
 EXAMPLE = "sql:postgresql://user@host/db#schema.table or '...#SELECT ...'"
 TIMEOUT_S = 5
@@ -38,20 +39,27 @@ def load_sql(source: str) -> pd.DataFrame:
 
     Returns: NUMERIC as numbers, NULL as missing, dates as dates. Rows come as the database gives them: ORDER BY in
         a query makes their order, and so the folds, the same each time.
-    Raises: DataLoadError: not a URL, no driver, no connection, no such table, or a query that the database refuses.
+
+    Raises:
+        SourceUnreachableError: no connection.
+        DataLoadError: not a URL, no driver, no such table, or a query that the database refuses.
     """
     where = mask_secrets(source)
     url, wanted = _split(source.partition(":")[2], where)
     engine = _engine(url, where)
+    connected = False
     try:
         with engine.connect() as connection:  # closing it without a commit rolls back
+            connected = True
             query = wanted if len(wanted.split()) > 1 else _select_all(connection, wanted, where)
             result = connection.exec_driver_sql(query)
             if not result.returns_rows:
                 raise DataLoadError(f"{where}: the query returns no rows; expected SELECT ...")
             names, rows = list(result.keys()), result.fetchall()
     except DBAPIError as error:
-        raise DataLoadError(f"{where}: {_reason(error)}") from None
+        absent = error.connection_invalidated or (not connected and is_unreachable(str(error.orig)))
+        kind = SourceUnreachableError if absent else DataLoadError
+        raise kind(f"{where}: {_reason(error)}") from None
     check_names(where, names)
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     return pd.DataFrame({name: _column(column) for name, column in zip(names, columns, strict=True)})

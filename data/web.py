@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from configs.sources import mask_secrets
-from errors import DataLoadError
+from data.reach import is_unreachable
+from errors import DataLoadError, SourceUnreachableError
 
 MOST_BYTES = 2 << 30
 TIMEOUT_S = 30
@@ -42,7 +43,9 @@ def fetch(source: str) -> bytes:
     Args:
         source: https://host/path, with user:password@ before the host where it asks for them.
 
-    Raises: DataLoadError: the server does not answer in time, refuses, sends elsewhere, or sends too much.
+    Raises:
+        SourceUnreachableError: the server does not answer in time.
+        DataLoadError: it refuses, sends elsewhere, or sends too much.
     """
     where = mask_secrets(source)
     began = time.monotonic()
@@ -54,11 +57,12 @@ def fetch(source: str) -> bytes:
     except HTTPError as error:
         raise DataLoadError(f"{where}: the server answers {error.code} {error.reason}") from None
     except TimeoutError:
-        raise DataLoadError(f"{where}: no answer within {TIMEOUT_S} s") from None
+        raise SourceUnreachableError(f"{where}: no answer within {TIMEOUT_S} s") from None
     except URLError as error:
-        raise DataLoadError(f"{where}: cannot be read: {mask_secrets(str(error.reason))}") from None
+        kind = SourceUnreachableError if is_unreachable(error.reason) else DataLoadError
+        raise kind(f"{where}: cannot be read: {mask_secrets(str(error.reason))}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise DataLoadError(
+        raise (SourceUnreachableError if is_unreachable(error) else DataLoadError)(
             f"{where}: cannot be read: {mask_secrets(str(error)) or type(error).__name__}"
         ) from None
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data.cell_format import Unreadable
+from data.given import check_frame
 from ensembles.bundle import Bundle
 from ensembles.conformal import interval, prediction_set
 from ensembles.thresholds import decide
 from ensembles.uncertainty import EnsemblePrediction
-from errors import DataError, PredictionError
+from errors import PredictionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,38 +88,31 @@ def _conformal(bundle: Bundle) -> dict[str, Any]:
 def answer_frame(
     bundle: Bundle,
     frame: pd.DataFrame,
-    id_columns: Sequence[str] = (),
     uncertainty: bool = False,
     level: float | None = None,
     unreadable: Unreadable = "error",
 ) -> pd.DataFrame:
     """One row per row of the table, in order.
 
-    Columns: the ids that are named, as they were read, `prediction`, for classes `probability_<class>` each, and on
-    request `uncertainty_total`, `uncertainty_aleatoric`, `uncertainty_epistemic`; with a level `prediction_low` and
-    `prediction_high`, or `prediction_set`, a list of labels.
+    Columns: `prediction`, for classes `probability_<class>` each, and on request `uncertainty_total`,
+    `uncertainty_aleatoric`, `uncertainty_epistemic`; with a level `prediction_low` and `prediction_high`, or
+    `prediction_set`, a list of labels.
 
     Args:
         bundle: The model.
         frame: The rows, as they were read.
-        id_columns: Columns copied into the answer.
         uncertainty: Whether its parts are added.
         level: Of intervals and sets.
         unreadable: What becomes of a cell that contradicts how its column was written in training.
 
     Raises:
-        DataError: a column is missing, a value does not fit, or an id is called as a column of the answer is.
+        DataError: a column is missing, or a value does not fit.
         ConfigError, PredictionError: see answer_rows.
     """
     import pandas as pd  # noqa: PLC0415 - not on the serving path
 
-    for name in id_columns:
-        if name not in frame.columns:
-            raise DataError(
-                f"--id-column '{name}': no such column; there is: {', '.join(map(str, frame.columns))}"
-            )
+    check_frame(frame)
     prediction = bundle.predict(frame, unreadable)
-    ids = {name: frame[name].to_numpy() for name in id_columns}
     columns: dict[str, Any] = {}
     if bundle.target.problem_type == "regression":
         columns["prediction"] = prediction.mean[:, 0]
@@ -137,12 +129,7 @@ def answer_frame(
             columns[f"probability_{label}"] = prediction.mean[:, i]
     if uncertainty:
         columns |= {f"uncertainty_{name}": getattr(prediction, name) for name in UNCERTAINTIES}
-    taken = [name for name in ids if name in columns]
-    if taken:
-        raise DataError(
-            f"--id-column '{taken[0]}': the answer has a column of that name; rename it in the table, or leave it out"
-        )
-    return pd.DataFrame(ids | columns)
+    return pd.DataFrame(columns)
 
 
 def one_sided(bundle: Bundle, answers: pd.DataFrame) -> list[str]:
@@ -163,11 +150,3 @@ def one_sided(bundle: Bundle, answers: pd.DataFrame) -> list[str]:
         f"no row is called {positive!r}; {highest}. A model built with ensemble.threshold=f1 decides from "
         f"{never['threshold']:.4g} on (F1 {never['f1']:.4g} out of fold)"
     ]
-
-
-def csv_text(answers: pd.DataFrame) -> str:
-    """What answer_frame made, as CSV; sets of labels are written as JSON lists."""
-    if "prediction_set" in answers.columns:
-        texts = [json.dumps(labels, ensure_ascii=False) for labels in answers["prediction_set"]]
-        answers = answers.assign(prediction_set=texts)
-    return answers.to_csv(index=False)

@@ -24,8 +24,9 @@ import pyarrow.fs as pafs
 
 from configs.sources import mask_secrets, source_scheme
 from data.objectstore import open_objects, store_error
+from data.reach import is_unreachable
 from ensembles.bundle import file_hashes, read_manifest
-from errors import BundleError, ConfigError, DataLoadError
+from errors import BundleError, ConfigError, DataLoadError, UnreachableError
 
 SETTLE_S = 2.0
 CLAIMS = "claims"
@@ -222,7 +223,8 @@ class ArrowStore:
             raise
         except (OSError, ValueError) as error:
             reason = store_error(error, self._scheme)
-            raise ConfigError(f"registry {self.where}: cannot be {done}: {reason}") from None
+            kind = UnreachableError if is_unreachable(error) else ConfigError
+            raise kind(f"registry {self.where}: cannot be {done}: {reason}") from None
 
 
 def cache_folder() -> Path:

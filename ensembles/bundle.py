@@ -19,12 +19,13 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from data.cell_format import Unreadable
 from data.encoder import Encoder
+from data.given import as_rows, is_frame
 from data.target import Target
 from data.versions import format_problem
 from ensembles.conformal import settle
@@ -35,6 +36,7 @@ from errors import BundleError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+Rows: TypeAlias = "pd.DataFrame | pd.Series | Mapping[str, Any] | Sequence[Any] | np.ndarray"
 FORMAT_VERSION = 3
 # 2 is 0.1.0's.
 FORMAT_VERSIONS = (2, FORMAT_VERSION)
@@ -106,21 +108,21 @@ class Bundle:
 
     def encode(
         self,
-        rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
+        rows: Rows,
         unreadable: Unreadable = "error",
     ) -> np.ndarray:
-        """Encode a frame, a list of records, or a list of values in the order of `encoder.column_names`.
+        """Encode raw rows; data/given.py says what they may be.
 
         Args:
-            rows: What to encode.
+            rows: A frame, a list of records or of values in the order of `encoder.column_names`, a 2-D array of such
+                values, a dict or a Series that is one row, or a dict of columns.
             unreadable: In a frame, what becomes of a cell that contradicts how its column was written in training.
 
         Raises: DataError: a missing column or a value that does not fit; names row, column and value.
         """
-        if hasattr(rows, "columns"):
+        rows = as_rows(rows, self.encoder.column_names)
+        if is_frame(rows):
             return self.encoder.transform(rows, unreadable)
-        if not rows:
-            raise DataError("no rows to predict; at least one is needed")
         return np.stack([self._encode_row(i, row) for i, row in enumerate(rows)])
 
     def _encode_row(self, index: int, row: Mapping[str, Any] | Sequence[Any]) -> np.ndarray:
@@ -133,7 +135,7 @@ class Bundle:
 
     def predict(
         self,
-        rows: pd.DataFrame | Sequence[Mapping[str, Any]] | Sequence[Sequence[Any]],
+        rows: Rows,
         unreadable: Unreadable = "error",
     ) -> EnsemblePrediction:
         """Predict raw rows; see `encode` for what they may be."""

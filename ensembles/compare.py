@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data.given import check_frame
 from data.metrics import METRICS, score
 from ensembles.bootstrap import difference_interval, score_interval
 from ensembles.bundle import Bundle
@@ -75,6 +76,7 @@ def true_values(bundle: Bundle, frame: pd.DataFrame) -> np.ndarray:
 
     Raises: DataError: there is no such column, or a label is none of the model's.
     """
+    check_frame(frame)
     name = bundle.target.name
     if name not in frame.columns:
         raise DataError(

@@ -57,7 +57,13 @@ class GraphSession:
         Shape: X (n_samples, n_features).
         Raises: DataError: rows of another shape. PredictionError: ONNX Runtime failed.
         """
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        try:
+            X = np.ascontiguousarray(X, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"encoded rows: got {type(X).__name__} with what is no number; expected an array of shape "
+                f"(1 or more, {self.n_features}), as Bundle.encode makes it of raw rows"
+            ) from None
         if X.ndim != 2 or X.shape[1] != self.n_features or not len(X):  # noqa: PLR2004 - rows and columns
             raise DataError(f"encoded rows of shape {X.shape}; expected (1 or more, {self.n_features})")
         size = min(CHUNK_ROWS, max(LEAST_ROWS, -(-len(X) // self._n_threads)))

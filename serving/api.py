@@ -15,6 +15,7 @@ from configs.schema import ServingConfig
 from errors import TabularayError
 from serving.access import Access, require
 from serving.bodies import BodyLimit
+from serving.docs_pages import add_docs
 from serving.exchange import CLIENT_LEFT, KEY, Front, internal_body
 from serving.live import LiveModels
 from serving.monitoring import CONTENT_TYPE, Metrics
@@ -50,9 +51,16 @@ def build_app(
         log: Where they are noted.
         training: Takes training tasks; None: there are none.
     """
-    api = FastAPI(title="tabularay", description=DESCRIPTION, version=version("tabularay"))
+    api = FastAPI(
+        title="tabularay",
+        description=DESCRIPTION,
+        version=version("tabularay"),
+        docs_url=None,
+        redoc_url=None,
+    )
     api.state.access = access
     answer_errors(api)
+    add_docs(api)
     _add_routes(api, models, metrics)
     api.include_router(models_routes(models, config))
     if training is not None:

@@ -21,6 +21,7 @@ from errors import ConfigError
 from serving.environment import CHECKOUT, passed_on
 from serving.retention import clean_up
 from serving.roots import Roots
+from serving.training_command import here
 
 logger = logging.getLogger("tabularay.serving")
 
@@ -41,7 +42,7 @@ def settle_training(config: ServingConfig) -> ServingConfig:
         return config
     Roots(training.roots, TaskFolder(training.runs).uploads)
     try:
-        load_config([*training.overrides, "data.source=table.csv", "data.target=target"])
+        load_config([*training.overrides, "data.source=table.csv", "data.target=target", *here("table")])
     except ConfigError as error:
         raise ConfigError(f"serving.training.overrides: {error}") from None
     roots = [root if source_scheme(root) else str(Path(root).resolve()) for root in training.roots]

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from configs.overrides import as_override
+from configs.unused import without
 from errors import ConfigError
 from models.families import check_family
 from serving.training_schema import SearchRequest, TrainFields
 
 FAMILY = "dnn"
+# What a request asks for, and the settings for every task that would then say nothing.
+YIELDING = {
+    "data.val_size": ("data.n_folds", "data.holdout_rows", "search.scheduler", "search.reduction_factor"),
+    "data.n_folds": ("data.val_size", "data.holdout_rows"),
+    "search.num_trials": ("search.choice",),
+    f"params.{FAMILY}.hidden_dims": (f"params.{FAMILY}.n_blocks", f"params.{FAMILY}.d_block"),
+}
 
 
 def job_overrides(
@@ -45,7 +53,8 @@ def job_overrides(
     }
     fixed = {"alias": "candidate", "runs": str(runs), "registry": registry}
     settings = {key: value for key, value in (asked | fixed).items() if value is not None}
-    return [*common, *(as_override(key, value) for key, value in settings.items())]
+    yielding = [other for key in settings for other in YIELDING.get(key, ())]
+    return [*without(common, yielding), *(as_override(key, value) for key, value in settings.items())]
 
 
 def here(name: str) -> list[str]:

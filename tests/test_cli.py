@@ -78,7 +78,7 @@ def test_empty_and_damaged_gz(tmp_path, refuse):
         ("metric=rmse", 2, "rmse"),
         ("metric=acc", 2, "accuracy"),
         ("data.test_source=gone.csv", 3, "gone.csv"),
-        ("cluster.address=127.0.0.1:1", 2, "127.0.0.1:1"),
+        ("cluster.address=127.0.0.1:1", 11, "127.0.0.1:1"),
         ("search.cpus_per_trial=64", 2, "64"),
     ],
 )
@@ -120,6 +120,7 @@ def test_port_taken(binary_job, refuse):
         (["predict", "binary", "--input", "gone.csv"], 3, "gone.csv"),
         (["predict", "binary", "--input", "binary.csv", "--id-column", "key"], 3, "'key'"),
         (["predict", "binary", "--input", "binary.csv", "--output", "no/where.csv"], 2, "no/where.csv"),
+        (["predict", "binary", "--input", "gone.csv", "--output", "out.xlsx"], 2, ".jsonl"),
         (["serve", "nobody"], 5, "'nobody'"),
         (["serve", "binary", "serving.prot=1"], 2, "serving.port"),
         (["models", "list", "nobody"], 5, "'nobody'"),
@@ -170,3 +171,21 @@ def test_json_stands_alone_whatever_else_writes_to_the_standard_output():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert json.loads(done.stdout) == {"a": 1}
     assert all(said in done.stderr for said in ("a library", "written in C", "a child"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tune", "data.source=t.csv", "data.target=y", "--runs", "there"], "runs=there"),
+        (["tune", "--resume", "latest", "--config-dir", "presets"], "--config-dir presets"),
+        (["jobs", "--runs", "s3://bucket/runs"], "allowed: a folder"),
+        (["tune", "data.source=t.csv", "data.target=y", "runs=s3://bucket/runs"], "allowed: a folder"),
+        (["tune", "data.source=t.csv", "data.target=y", "serving.port=1"], "tabularay serve"),
+        (["tune", "data.source=t.csv", "data.target=y", "time_budget=60"], "search.time_budget_s"),
+        (["inspect", "t.csv", "search.num_trials=3"], "data.*"),
+    ],
+)
+def test_what_nothing_uses_is_refused(tmp_path, refuse, arguments, expected):
+    good(tmp_path / "t.csv")
+    refuse(*arguments, code=2, expected=expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]

@@ -15,8 +15,13 @@ def test_every_error_survives_pickling(kind):
     assert str(copy) == "column 'age': got 'x'"
 
 
-# These end a command as their parent does.
-CHILDREN = {errors.DataLoadError, errors.DeviceMemoryError, errors.VersionRefusedError}
+# These end a command as their parent does, or, with a source, as whatever else does not answer.
+CHILDREN = {
+    errors.DataLoadError,
+    errors.DeviceMemoryError,
+    errors.SourceUnreachableError,
+    errors.VersionRefusedError,
+}
 
 
 def test_exit_codes_tell_errors_apart():

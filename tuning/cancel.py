@@ -37,7 +37,7 @@ def _cancel_job(job_id: str, address: str | None, no_run: ConfigError) -> str:
         server = JobServer(job_server_address(address))
         stopped = server.stop(job_id)
     except ConfigError as no_job:
-        raise ConfigError(f"{no_run}\n{no_job}") from None
+        raise type(no_job)(f"{no_run}\n{no_job}") from None
     if not stopped:
         raise ConfigError(f"{job_id}: not running; its state is {server.job(job_id)['state']}")
     return f"{job_id}: asked to end; finished folds are kept. Its log: {server.command('logs', job_id)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,12 @@ from pathlib import Path
 import ray
 
 from configs.schema import ClusterConfig
-from errors import ConfigError
+from data.reach import check_reachable, is_unreachable
+from errors import ConfigError, UnreachableError
 from tuning.runs import cluster_job
 
 CHECKOUT = Path(__file__).parent.parent
 NOT_SHIPPED = [".git", ".venv", "runs", "registry", "wandb", "tests", "benchmarks", "docs"]
-REACHABLE_WITHIN_S = 5.0
 VITAL = ("gcs_server", "raylet")
 
 
@@ -45,7 +44,9 @@ def connected(config: ClusterConfig) -> Iterator[None]:
             checkout = {"working_dir": str(CHECKOUT), "excludes": NOT_SHIPPED}
             ray.init(address=config.address, runtime_env=None if cluster_job() else checkout, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"cluster.address={config.address}: cannot connect to Ray: {error}") from None
+        absent = config.address is not None and is_unreachable(error)
+        kind = UnreachableError if absent else ConfigError
+        raise kind(f"cluster.address={config.address}: cannot connect to Ray: {error}") from None
     try:
         yield
     finally:
@@ -69,7 +70,6 @@ def _check_reachable(address: str) -> None:
     match = re.fullmatch(r"(?:ray://)?\[?(?P<host>[^\[\]]+)\]?:(?P<port>\d+)", address)
     if match is None:
         return
-    try:
-        socket.create_connection((match["host"], int(match["port"])), REACHABLE_WITHIN_S).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"cluster.address={address}: cannot be reached: {error}") from None
+    check_reachable(
+        match["host"], int(match["port"]), f"cluster.address={address}: cannot be reached: REASON"
+    )

@@ -14,10 +14,10 @@ from urllib.parse import quote, urlsplit
 
 from configs.sources import mask_secrets
 from data.messages import show_error
-from errors import ConfigError
+from data.reach import check_reachable
+from errors import ConfigError, UnreachableError
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-REACHABLE_WITHIN_S = 5.0
 STATES = {
     "PENDING": "pending",
     "RUNNING": "running",
@@ -157,7 +157,7 @@ class JobServer:
         except requests.exceptions.InvalidHeader:  # its message would show the token
             raise ConfigError(f"{self.address}: {_token_message('Authentication failed')}") from None
         except (OSError, aiohttp.ClientError) as error:
-            raise ConfigError(f"{self.address}: the connection failed: {type(error).__name__}") from None
+            raise UnreachableError(f"{self.address}: the connection failed: {type(error).__name__}") from None
         except RuntimeError as error:
             hint = NO_AGENT if "No available agent" in str(error) else ""
             raise ConfigError(f"{self.address}: {show_error(error)}{hint}") from None
@@ -204,15 +204,13 @@ def _token_message(found: str) -> str:
 
 def _check_reachable(address: str) -> None:
     """Ask the port first: the client itself would wait without end."""
-    parts = urlsplit(address)
+    parts, hint = urlsplit(address), "start a cluster with `ray start --head`, or name its job server: "
+    message = f"{address}: no job server can be reached there: REASON; {hint}--address http://HOST:8265"
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), REACHABLE_WITHIN_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"{address}: no job server can be reached there: {error}; start a cluster with `ray start --head`, or "
-            "name its job server: --address http://HOST:8265"
-        ) from None
+    except ValueError as error:
+        raise ConfigError(message.replace("REASON", str(error))) from None
+    check_reachable(parts.hostname or "", port, message)
 
 
 @contextmanager

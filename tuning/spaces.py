@@ -20,6 +20,7 @@ from configs.schema import JobConfig, ProblemType
 from errors import ConfigError
 from models.families import check_family, get_family
 from search_spaces import get_space
+from search_spaces.unused import unused_params
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def searched_space(
         problem_type: What its starting ranges depend on.
         given: The user's params of the family.
 
-    Raises: ConfigError: bounds or choices that the parameter does not take.
+    Raises: ConfigError: bounds or choices that the parameter does not take; one that another makes meaningless.
     """
     full, _ = get_space(family, problem_type)
     space, fixed = dict(full), {}
@@ -95,6 +96,13 @@ def searched_space(
         else:
             fixed[name] = list(value) if isinstance(value, tuple) else value
             space.pop(name, None)
+    for name, rule in unused_params(fixed).items():
+        if given.get(name) is not None:
+            raise ConfigError(
+                f"params.{family}.{name}={given[name]}: nothing uses it with "
+                f"params.{family}.{rule.by}={fixed[rule.by]}: {rule.why}; leave one of the two out"
+            )
+        space.pop(name, None)
     return space, fixed
 
 
@@ -125,6 +133,11 @@ def _check_given(
         raise ConfigError(
             f"params.{family}.class_weight: got {given['class_weight']!r}, but the target is a number and has no "
             "classes; allowed: null"
+        )
+    if problem_type != "regression" and given.get("beta") is not None and "beta" in model.check_params({}):
+        raise ConfigError(
+            f"params.{family}.beta={given['beta']}: nothing uses it here: it weighs the noise of numbers, and the "
+            "target has classes; leave it out"
         )
     for name in given.keys() & space.keys():
         for edge in _edges(space[name]):

@@ -67,7 +67,7 @@ def prepare(overrides: Sequence[str], config_dir: Path | None, variables: Sequen
     Raises: ConfigError: as load_config; a password among the overrides; a relative path that leads nowhere; a variable
         that is not set.
     """
-    config = load_config(overrides, config_dir)
+    config = load_config(overrides, config_dir, "submit")
     for override in overrides:
         if mask_secrets(override) != override:
             raise ConfigError(

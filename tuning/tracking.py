@@ -18,9 +18,11 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from configs.schema import TrackingConfig
 from configs.sources import mask_secrets
+from data.reach import check_reachable, is_unreachable
 from errors import ConfigError
 from tuning.runs import Run
 from tuning.tracked import Happened, Ledger
@@ -31,6 +33,7 @@ VARIABLE = "TABULARAY_TRACKING"
 ATTEMPTS = 3
 NICENESS = 10
 KILL_S = 1.0
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 # What a user has set for one run of their own would make all our runs one.
 ONE_RUN = ("RUN_ID", "RUN_GROUP", "NAME", "NOTES", "TAGS", "JOB_TYPE", "RESUME", "SWEEP_ID", "SWEEP_PARAM_PATH",
            "SERVICE", "DIR", "LAUNCH")  # fmt: skip
@@ -151,21 +154,28 @@ def track_run(run: Run, config: TrackingConfig) -> dict[str, Any]:
         run: The run.
         config: Where to.
 
-    Returns: run, where, trials, complete, and a message.
-    Raises: ConfigError: tracking is disabled, a password is missing, or the sweep still runs and is being tracked.
+    Returns: run, where, trials, complete, unreachable (why it is not), and a message.
+
+    Raises:
+        ConfigError: tracking is disabled, a password is missing, or the sweep still runs and is being tracked.
+        UnreachableError: MLflow's store does not answer.
     """
     where = resolve_mode(config)
     if where == "disabled":
-        raise ConfigError("tracking.mode is disabled; say where to: tracking.mode=online, or offline")
+        modes = "auto" if config.backend == "mlflow" else "online, or offline"
+        raise ConfigError(f"tracking.mode is disabled; say where to: tracking.mode={modes}")
     if run.is_driven():
         raise ConfigError(f"{run.path}: its sweep is running and being tracked")
     if config.uri and "***" in config.uri:
         raise ConfigError(
             "tracking.uri: its password is not kept with a run; give it again: tracking.uri=..."
         )
+    if where == "mlflow":
+        check_store(config)
     process = TrackingProcess(run, config)
     process.start(follow=False)
     warning = process.wait(None)
+    unreachable = bool(warning) and where == "online" and is_unreachable(Ledger(run).read().fallback or "")
     total = len(Happened.of(run).ends)
     places = {
         "online": "in W&B",
@@ -174,7 +184,22 @@ def track_run(run: Run, config: TrackingConfig) -> dict[str, Any]:
     }
     done = f"{total} of {total} trials recorded {places[where]}"
     facts = {"run": str(run.path), "where": where, "trials": total}
-    return facts | {"complete": not warning, "message": warning or done}
+    return facts | {"complete": not warning, "unreachable": unreachable, "message": warning or done}
+
+
+def check_store(config: TrackingConfig) -> None:
+    """Ask MLflow's server or database whether it is there.
+
+    Raises: UnreachableError: it is not.
+    """
+    uri = config.uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    parts = urlsplit(uri)
+    port = PORTS.get(parts.scheme.partition("+")[0])
+    if parts.hostname and port is not None:
+        where = mask_secrets(uri)
+        check_reachable(
+            parts.hostname, parts.port or port, f"tracking.uri={where}: cannot be reached: REASON"
+        )
 
 
 def make_tracker(run: Run, config: TrackingConfig) -> Tracker:

@@ -18,7 +18,7 @@ TABLE = ("data.source=churn.csv", "data.target=churned")
 PRESETS = [
     (group, path.stem)
     for group in GROUPS
-    if group != "experiment"
+    if group not in ("experiment", "serving")
     for path in (CONFIG_DIR / group).glob("*.yaml")
 ]
 EXPERIMENTS = [path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml")]
@@ -27,6 +27,10 @@ EXPERIMENTS = [path.stem for path in (CONFIG_DIR / "experiment").glob("*.yaml")]
 @pytest.mark.parametrize(("group", "preset"), PRESETS)
 def test_every_preset_composes(group, preset):
     assert load_config([*TABLE, f"{group}={preset}"]).data.source == "churn.csv"
+
+
+def test_the_preset_of_the_server_composes():
+    assert load_section("serving", ["serving=default"]).port == 8000
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

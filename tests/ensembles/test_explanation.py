@@ -1,4 +1,5 @@
 import io
+import json
 from itertools import permutations
 
 import numpy as np
@@ -10,7 +11,7 @@ from ensembles import explanation
 from ensembles.bundle import load_bundle
 from ensembles.compare import compare_models
 from ensembles.explanation import ShapleySampler, contribution_columns, explain, explained_outputs
-from ensembles.importance import column_features, permutation_importance
+from ensembles.importance import CHANGE, column_features, permutation_importance, prediction_change
 from errors import DataError, PredictionError
 from tests.quick import quick_model
 
@@ -173,7 +174,9 @@ def test_predict_adds_the_contributions_to_the_answered_class(real, monkeypatch,
     with pytest.raises(SystemExit) as end:
         main(["predict", str(bundle.path), "--input", str(tmp_path / "new.csv"), "--explain"])
     assert end.value.code == 0
-    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    told = capsys.readouterr()
+    assert "Contributions are to the probability of the class that each row was given" in told.err
+    found = pd.read_csv(io.StringIO(told.out))
     parts = ["base_value", *(f"contribution_{name}" for name in ("a", "noise", "date", "kind"))]
     assert list(found.columns[-7:]) == ["explained_class", *parts, "contribution_error"]
     answered = [row[f"probability_{row['explained_class']}"] for _, row in found.iterrows()]
@@ -222,6 +225,18 @@ def test_importance_finds_the_columns_that_matter(real):
     assert [one.to_json() for one in permutation_importance(bundle, frame, 3)] == [o.to_json() for o in found]
     with pytest.raises(DataError, match="no column 'y'"):
         permutation_importance(bundle, frame.drop(columns="y"))
+
+
+def test_without_rows_importance_is_how_far_predictions_move(real, capsys):
+    bundle, _ = real
+    found = prediction_change(bundle, 3)
+    assert [one.column for one in found[:2]] == ["a", "kind"]
+    assert 1 >= found[0].loss[CHANGE] > 0.2 > found[-1].loss[CHANGE] >= 0
+    with pytest.raises(SystemExit) as end:
+        main(["models", "importance", str(bundle.path), "--json"])
+    assert end.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["columns"][0]["column"]) == (128, "a")
 
 
 def test_a_model_is_compared_with_a_worse_one_and_itself(real, tmp_path):

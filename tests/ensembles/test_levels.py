@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.table_file import csv_text
 from data.target import Target
-from ensembles.answers import answer_frame, answer_rows, csv_text
+from ensembles.answers import answer_frame, answer_rows
 from ensembles.conformal import fit_intervals, fit_sets
 from errors import ConfigError, PredictionError
 
@@ -70,8 +71,8 @@ def test_classes_get_a_set_of_labels_in_their_own_type(classes):
 
 def test_tables_get_columns(number, classes):
     rows = pd.DataFrame({"id": [8, 9]})
-    frame = answer_frame(number, rows, ["id"], level=0.9)
-    assert list(frame) == ["id", "prediction", "prediction_low", "prediction_high"]
+    frame = answer_frame(number, rows, level=0.9)
+    assert list(frame) == ["prediction", "prediction_low", "prediction_high"]
     assert (frame["prediction_low"] < frame["prediction"]).all()
     frame = answer_frame(classes, rows, level=0.9)
     assert json.loads(frame.to_json(orient="records"))[0]["prediction_set"] == [3, "x"]

@@ -97,3 +97,36 @@ def test_narrowed_bounds_outside_the_family_are_refused():
 
 def test_every_family_of_the_table_has_a_space():
     assert set(spaces()) == set(FAMILIES)
+
+
+def test_what_a_fixed_parameter_makes_meaningless_is_not_searched():
+    widths = spaces("families=dnn", "params.dnn.hidden_dims=[64,32]")["dnn"].space
+    assert not {"n_blocks", "d_block"} & set(widths)
+    assert "frequency_scale" not in spaces("families=bnn", "params.bnn.num_embedding=none")["bnn"].space
+    assert (
+        "frequency_scale" in spaces("families=bnn", "params.bnn.num_embedding=[none,periodic]")["bnn"].space
+    )
+    assert "n_blocks" in spaces("families=dnn", "params.dnn.hidden_dims=null")["dnn"].space
+    assert (
+        "bagging_fraction"
+        not in spaces("families=lightgbm", "params.lightgbm.bagging_freq=0")["lightgbm"].space
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["params.dnn.hidden_dims=[64,32]", "params.dnn.n_blocks=2"],
+            r"n_blocks=2: .*params\.dnn\.hidden_dims",
+        ),
+        (["params.dnn.hidden_dims=[64]", "params.dnn.d_block={low: 64, high: 96}"], r"d_block=.*how wide"),
+        (["params.dnn.num_embedding=none", "params.dnn.frequency_scale=1"], "only the periodic embedding"),
+        (["params.lightgbm.bagging_freq=0", "params.lightgbm.bagging_fraction=0.5"], "switches bagging off"),
+        (["params.bnn.kl_weight=0", "params.bnn.kl_warmup=0.5"], "none to warm up"),
+        (["params.bnn.beta=0.5"], "the target has classes"),
+    ],
+)
+def test_and_refused_where_it_is_given(overrides, expected):
+    with pytest.raises(ConfigError, match=expected):
+        spaces(*overrides)

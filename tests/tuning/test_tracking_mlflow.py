@@ -8,7 +8,7 @@ import pytest
 
 from configs.load import save_config
 from configs.schema import JobConfig
-from errors import ConfigError
+from errors import ConfigError, UnreachableError
 from tests.servers import free_port
 from tests.tuning import tracked_runs as sweep
 from tuning.tracking import TrackingProcess, track_run
@@ -147,9 +147,11 @@ def test_a_dead_server_is_said_with_what_is_missing(run):
         update={"uri": f"http://127.0.0.1:{free_port()}", "timeout_s": 1.0}
     )
     sweep.whole_sweep(run)
-    result = track_run(run, config)
-    assert not result["complete"]
-    assert "3 of 3 trials not recorded" in result["message"]
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        track_run(run, config)
+    tracking = TrackingProcess(run, config)
+    tracking.start(follow=False)
+    assert "3 of 3 trials not recorded" in tracking.wait(None)
     assert track_run(run, run.config().tracking)["complete"]
     check(run)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import optuna
 
-from errors import ConfigError
+from data.whole_file import check_writable, whole_file
 from tuning.htmlreport.page import render
 from tuning.htmlreport.view import read_view
 from tuning.runs import Run
@@ -24,17 +23,13 @@ def write_report(run: Run, output: Path | None = None) -> Path:
     Raises: ConfigError: the run has no trials, or the file cannot be written.
     """
     path = run.path / "report.html" if output is None else output.absolute()
+    check_writable(path, "--output")
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         text = render(read_view(run))
     finally:
         optuna.logging.set_verbosity(before)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(f"{path}: the report cannot be written: {error.strerror}") from None
+    with whole_file(path, "--output") as file:
+        file.write(text.encode())
     return path
