@@ -26,58 +26,27 @@ from models.trials import (
     write_trial,
 )
 from tuning.budget import Budget
+from tuning.cost import Size, least_trial_s, quick_size
 from tuning.plan import Plan
 from tuning.runs import Run
 from tuning.spaces import family_spaces
 
 ORIGIN = "quick"  # as the searcher knows it
-# Of the search's time, and the least of it in seconds; a network learns nothing in an epoch.
-TIME_SHARES = {"lightgbm": 0.2, "xgboost": 0.2}
-NETWORK_SHARE, LEAST_S = 0.4, 5.0
+# Of the search's time, and the least of it in seconds. A network learns nothing in an epoch; and where no other trial
+# may fit the time, most of it is this one's.
+TREE_SHARE, NETWORK_SHARE, WHOLE_SHARE = 0.2, 0.4, 0.75
+LEAST_S = 5.0
+# Of the time left, what another trial may need at least.
+MUCH = 0.4
+# A fit that is late, as the machine is busy, is cut off after so many times its time.
+LATE = 2.0
 # What follows it, and what fits beside Ray's start cost more than alone.
 SLACK = 0.6
-# Trees: seconds times threads per cell of the table to bin it, per cell and tree, and per feature and leaf of a tree.
-BIN_S, TREE_S, LEAF_S = 2e-7, 1e-8, 2e-6
-N_LEAVES = 31
-ROUNDS = (10, 300)
-ENOUGH_ROUNDS = 60
 # Learned rates times rounds, and the rates that are sensible.
 RATE_ROUNDS, RATES = 6.0, (0.03, 0.3)
-LEAST_ROWS = 20_000
 # Trees for every class of so many are slower than a network.
 MANY_CLASSES = 50
 TREES = ("lightgbm", "xgboost")
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much of the table is learned from, and with how many rounds of boosting.
-
-    Attributes:
-        n_rows: Training rows of a fold.
-        rounds: Trees for each output.
-    """
-
-    n_rows: int
-    rounds: int
-
-
-def quick_size(n_rows: int, n_features: int, n_outputs: int, seconds: float, n_threads: int) -> Size:
-    """What boosted trees can learn from in some seconds.
-
-    Args:
-        n_rows: Training rows.
-        n_features: Encoded features.
-        n_outputs: Trees of a round.
-        seconds: For one fit.
-        n_threads: Threads of the fit.
-    """
-    bins, trees = (cost * n_features / n_threads for cost in (BIN_S, TREE_S * n_outputs))
-    leaves = LEAF_S * N_LEAVES * n_features * n_outputs
-    left = max(seconds - ENOUGH_ROUNDS * leaves, 0.0)
-    rows = int(min(n_rows, max(LEAST_ROWS, left / (bins + ENOUGH_ROUNDS * trees))))
-    rounds = (seconds - bins * rows) / (trees * rows + leaves)
-    return Size(rows, int(np.clip(rounds, *ROUNDS)))
 
 
 @dataclass(frozen=True)
@@ -108,12 +77,12 @@ def fit_quick(run: Run, plan: Plan, budget: Budget) -> Quick | None:
         return None
     began, left = time.time(), budget.left_s()
     family = _family(plan)
-    share = TIME_SHARES.get(family, NETWORK_SHARE)
-    end = time.monotonic() + max(share * left, min(left - 0.5, LEAST_S))
+    seconds = max(_share(plan, family, left) * left, min(left - 0.5, LEAST_S))
+    end = time.monotonic() + min(LATE * seconds, left - 0.5)
     path = run.trials / trial_name(0, family)
     facts = {"number": 0, "family": family, "seed": plan.config.seed, "origin": ORIGIN}
     n_threads = len(os.sched_getaffinity(0))
-    params, size = _params(plan, family, end - time.monotonic(), n_threads)
+    params, size = _params(plan, family, seconds, n_threads)
     write_trial(path, {**facts, "params": params, "state": "running", "reason": ""})
     state, reason = _fit(plan, path, size, FitContext(n_threads, deadline=end, seed=plan.config.seed))
     write_trial(path, {"state": state, "reason": reason})
@@ -144,11 +113,30 @@ def _family(plan: Plan) -> str:
     return (others if n_classes > MANY_CLASSES and others else trees or others)[0]
 
 
+def _share(plan: Plan, family: str, left: float) -> float:
+    """Of the time left, what the quick trial may take."""
+    if family not in TREES:
+        return NETWORK_SHARE
+    return WHOLE_SHARE if trial_s(plan) > MUCH * left else TREE_SHARE
+
+
+def trial_s(plan: Plan) -> float:
+    """Seconds that a trial of the search takes at least."""
+    dataset, n_threads = plan.dataset, plan.config.search.cpus_per_trial or 1
+    n_fits = dataset.n_folds + (dataset.split == "time")
+    return least_trial_s(_n_train(plan), dataset.n_features, n_fits, n_threads)
+
+
+def _n_train(plan: Plan) -> int:
+    folds = np.asarray(plan.dataset.folds)
+    return int(training_rows(folds, plan.dataset.n_folds - 1, plan.dataset.split).sum())
+
+
 def _params(plan: Plan, family: str, seconds: float, n_threads: int) -> tuple[dict[str, Any], Size]:
     """What the family's first point and the user say, with as many rounds as there is time for."""
     dataset = plan.dataset
     space = family_spaces(plan.config, dataset.problem_type)[family]
-    n_rows = int(training_rows(np.asarray(dataset.folds), 0, dataset.split).sum())
+    n_rows = _n_train(plan)
     size = Size(n_rows, 0)
     point = dict(space.portfolio[0])
     if family in TREES:

@@ -22,7 +22,7 @@ from tuning.display import Display
 from tuning.folds import SweepData
 from tuning.plan import Plan
 from tuning.preflight import check_nodes
-from tuning.quick import Quick, log_quick
+from tuning.quick import Quick, log_quick, trial_s
 from tuning.recorder import Recorder, Totals
 from tuning.resources import family_resources, request, slots
 from tuning.runs import Run
@@ -111,6 +111,7 @@ class _Search:
             sampler=config.search.sampler,
             choice=config.search.choice,
             resources=family_resources(config),
+            least_trial_s=trial_s(plan),
         )
         folds = np.asarray(dataset.folds)
         self.standing = SweepStanding(

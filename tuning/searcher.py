@@ -45,6 +45,7 @@ class SearchSetup:
         sampler: Key of studies.SAMPLERS.
         choice: Key of choice.CHOICES, used under a time budget.
         resources: Family -> CPUs and GPUs of one trial.
+        least_trial_s: Seconds that a trial takes at least; what has less left is not begun.
     """
 
     spaces: Mapping[str, FamilySpace]
@@ -58,6 +59,7 @@ class SearchSetup:
     sampler: str = "tpe"
     choice: str = "time"
     resources: Mapping[str, ResourcesConfig] = field(default_factory=dict)
+    least_trial_s: float = 0.0
 
     @property
     def direction(self) -> str:
@@ -243,7 +245,7 @@ class FamilySearcher(Searcher):
 
     def _choose(self) -> tuple[str, str] | None:
         left = self.budget.left_s()
-        if left < FIRST_TRIAL_FITS_S:
+        if left < max(FIRST_TRIAL_FITS_S, self.setup.least_trial_s):
             return None
         families = [f for f in self.setup.spaces if self._is_open(f, left)]
         fresh = [f for f in families if not self.ledger.families[f].n_proposed]

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ray.tune.search import Searcher
 
 from configs.load import load_config
 from errors import ConfigError
 from models.trials import FoldRecord, StoredTrial, read_trials
 from tests.tuning.test_searcher import make, simulate
 from tuning.budget import Budget
+from tuning.cost import ROUNDS, least_trial_s, quick_size
 from tuning.plan import plan_sweep
-from tuning.quick import ROUNDS, fit_quick, log_quick, quick_size
+from tuning.quick import fit_quick, log_quick
 from tuning.runs import create_run
 from tuning.searcher import QUICK
 
@@ -96,6 +98,13 @@ def test_more_time_is_more_rows_and_rounds(n_rows, n_outputs):
     assert sizes[-1].n_rows == n_rows
     assert sizes[-1].rounds == ROUNDS[1]
     assert all(ROUNDS[0] <= size.rounds <= ROUNDS[1] for size in sizes)
+
+
+def test_what_cannot_fit_the_time_is_not_begun(tmp_path):
+    searcher = make(tmp_path, None, total_s=100, least_trial_s=least_trial_s(5_000_000, 500, 1, 1))
+    assert searcher.suggest("a") == Searcher.FINISHED
+    searcher = make(tmp_path, None, total_s=100, name="other", least_trial_s=least_trial_s(5000, 50, 5, 1))
+    assert searcher.suggest("a")["family"] == "lightgbm"
 
 
 def test_less_than_ten_seconds_are_refused(tmp_path):
