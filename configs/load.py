@@ -22,7 +22,7 @@ from configs.overrides import emit, quote
 from configs.plain_text import may_be_null, parse_text, text_shape
 from configs.schema import ClusterConfig, JobConfig, ServingConfig
 from configs.sources import mask_secrets, source_name
-from configs.unused import Command, check_folder, check_used
+from configs.unused import Command, check_folder, check_registry, check_used
 from errors import ConfigError
 
 CONFIG_DIR = Path(__file__).parent
@@ -54,6 +54,7 @@ def load_config(
     if config.name is None:
         config = config.model_copy(update={"name": default_name(config.data.source)})
     check_folder(config.runs, "runs")
+    check_registry(config.registry)
     check_used(config, overrides, command)
     return config
 
@@ -133,6 +134,7 @@ def override_config(
         OmegaConf.update(nested, parsed.key_or_group, parsed.value(), force_add=True)
         values = OmegaConf.to_container(nested)
     changed = _validate(JobConfig, values, _Origin(overrides, None))
+    check_registry(changed.registry)
     check_used(changed, overrides, command)
     return changed
 

@@ -10,7 +10,32 @@ from pydantic import BaseModel
 
 from configs.schema import JobConfig
 
-NEAR = 0.6
+# How alike names are from which on one is meant: in the section that was typed, and in another.
+NEAR, NEAR_ELSEWHERE = 0.6, 0.75
+# The server's settings are for one command of many.
+OF_THE_SERVER = 0.15
+# What other libraries call it.
+SYNONYMS = {
+    "model": "families",
+    "models": "families",
+    "algorithms": "families",
+    "estimators": "families",
+    "label": "data.target",
+    "y": "data.target",
+    "train": "data.source",
+    "file": "data.source",
+    "cv": "data.n_folds",
+    "folds": "data.n_folds",
+    "budget": "search.time_budget_s",
+    "time": "search.time_budget_s",
+    "timeout": "search.time_budget_s",
+    "time_limit": "search.time_budget_s",
+    "n_iter": "search.num_trials",
+    "max_trials": "search.num_trials",
+    "n_jobs": "cluster.num_cpus",
+    "n_threads": "search.cpus_per_trial",
+    "random_state": "seed",
+}
 # So many names are listed where none is near.
 MOST_LISTED = 20
 # What a name in its right place is worth: of two equally near ones, the one beside it is meant.
@@ -24,8 +49,10 @@ def nearest(path: Sequence[str]) -> str:
     prefix = ".".join(section)
     scores = {key: _likeness(key, prefix, word) for key in keys()}
     best = max(scores.values())
-    if best >= NEAR:
-        meant = [key for key, score in scores.items() if score == best][:MOST_MEANT]
+    meant = [key for key, score in scores.items() if score == best][:MOST_MEANT] if best else []
+    if not section and word.casefold() in SYNONYMS:
+        meant = [SYNONYMS[word.casefold()]]
+    if meant:
         return f" (did you mean {' or '.join(repr(key) for key in meant)}?)"
     siblings = _siblings(section)
     listed = (
@@ -61,8 +88,11 @@ def _likeness(key: str, prefix: str, word: str) -> float:
     by_name = SequenceMatcher(None, word.casefold(), name).ratio()
     if name.startswith(f"{word.casefold()}_"):  # only the unit is missing
         by_name = max(by_name, 0.95)
-    home = AT_HOME if section == prefix else 0.0
-    return by_name + home if by_name >= NEAR else 0.0
+    at_home = section == prefix
+    if by_name < (NEAR if at_home else NEAR_ELSEWHERE):
+        return 0.0
+    is_far = section.startswith("serving") and not prefix.startswith("serving")
+    return by_name + (AT_HOME if at_home else 0.0) - (OF_THE_SERVER if is_far else 0.0)
 
 
 def _siblings(section: Sequence[str]) -> list[str]:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from configs.schema import JobConfig, ServingConfig, TrainingServiceConfig
-from configs.sources import mask_secrets
+from configs.sources import mask_secrets, source_scheme
 from errors import ConfigError
 
 Command = Literal["tune", "submit", "inspect", "ensemble", "track", "serve"]
 SEARCHES: tuple[Command, ...] = ("tune", "submit")
 SETTINGS: tuple[Command, ...] = (*SEARCHES, "ensemble", "track")
+# The two that are tried, and what else pyarrow opens where its libraries are.
+STORES = ("s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss", "file", "mock")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 
 NOT_LOOKED_AT = (
@@ -208,12 +210,24 @@ def without(settings: Sequence[str], keys: Iterable[str]) -> list[str]:
     return [setting for setting in settings if not rule.covers(setting.partition("=")[0])]
 
 
+def check_registry(registry: str) -> None:
+    """A place where models may be registered.
+
+    Raises: ConfigError: an address of something else.
+    """
+    scheme = source_scheme(registry)
+    if not registry or (scheme and scheme not in STORES):
+        raise ConfigError(
+            f"registry={mask_secrets(registry)}: allowed: a folder, s3://BUCKET/..., gs://BUCKET/..."
+        )
+
+
 def check_folder(folder: str, key: str) -> str:
     """A folder of run directories, which is a folder and not an address.
 
-    Raises: ConfigError: it is an address, and a folder of that name would be made.
+    Raises: ConfigError: it is empty, or an address, and a folder of that name would be made.
     """
-    if ADDRESS.match(folder):
+    if not folder or ADDRESS.match(folder):
         raise ConfigError(
             f"{key}={mask_secrets(folder)}: allowed: a folder, on storage that all nodes share where there are several "
             "(NFS, EFS, ...); s3:// and gs:// are allowed for registry and data.source"

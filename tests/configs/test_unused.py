@@ -121,12 +121,16 @@ def test_of_the_server(overrides, instead):
     load_section("serving", overrides[:-1])
 
 
-@pytest.mark.parametrize("folder", ["s3://bucket/runs", "gs://b/r", "https://host/runs", "file:///tmp/runs"])
+@pytest.mark.parametrize(
+    "folder", ["s3://bucket/runs", "gs://b/r", "https://host/runs", "file:///tmp/runs", ""]
+)
 def test_runs_are_in_a_folder(folder, monkeypatch):
     with pytest.raises(
         ConfigError, match=r"^runs=.*allowed: a folder.*allowed for registry and data\.source"
     ):
         load_config([*TABLE, f"runs={folder}"])
+    if not folder:
+        return
     monkeypatch.setenv("TABULARAY_RUNS", folder)
     with pytest.raises(ConfigError, match="allowed: a folder"):
         load_config(TABLE)
@@ -152,6 +156,11 @@ def test_runs_are_in_a_folder(folder, monkeypatch):
         ("Sampler=gp", "search.sampler"),
         ("port=80", "serving.port"),
         ("data.sorce=x", "data.source"),
+        ("cpus=3", "search.cpus_per_trial"),
+        ("model=dnn", "families"),
+        ("n_jobs=4", "cluster.num_cpus"),
+        ("timeout=60", "search.time_budget_s"),
+        ("serving.prot=80", "serving.port"),
         ("serch.num_trials=3", "search"),
     ],
 )
@@ -161,7 +170,7 @@ def test_the_nearest_key_of_any_section_is_named(typed, meant):
     assert f"did you mean '{meant}'" in str(caught.value)
 
 
-@pytest.mark.parametrize("typed", ["zzz=1", "search.zzz=1", "qqq.zzz=3"])
+@pytest.mark.parametrize("typed", ["zzz=1", "search.zzz=1", "qqq.zzz=3", "dropout=0.2", "lr=1"])
 def test_where_none_is_near_what_there_is_is_named(typed):
     with pytest.raises(ConfigError, match=r"allowed: .*(families|time_budget_s)"):
         load_config([*TABLE, typed])
@@ -178,3 +187,11 @@ def test_the_server_and_finished_runs_name_it_too():
 def test_every_rule_is_of_keys_that_there_are():
     for rule in RULES:
         assert set(rule.keys) <= set(keys()), rule
+
+
+@pytest.mark.parametrize("registry", ["http://h/x", "ftp://h/x", "redis:models", "postgresql://h/db", ""])
+def test_models_are_registered_in_a_folder_or_a_store(registry):
+    with pytest.raises(ConfigError, match=r"^registry=.*allowed: a folder, s3://BUCKET/\.\.\., gs://"):
+        load_config([*TABLE, f"registry={registry}"])
+    for allowed in ("s3://bucket/models", "gs://bucket/models", "there/models", "/abs"):
+        assert load_config([*TABLE, f"registry={allowed}"]).registry == allowed

@@ -206,9 +206,9 @@ def test_no_cluster(tmp_path):
     address = f"http://127.0.0.1:{port}"
     binary_table().to_csv(tmp_path / "table.csv", index=False)
     done = tabularay("submit", *TABLE, "--address", address, cwd=tmp_path, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 11
     assert f"{address}: no job server can be reached there" in done.stderr
-    assert tabularay("jobs", "--address", address, cwd=tmp_path, check=False).returncode == 2
+    assert tabularay("jobs", "--address", address, cwd=tmp_path, check=False).returncode == 11
     environment = ENVIRONMENT | {"RAY_ADDRESS": f"127.0.0.1:{port}", "RAY_API_SERVER_ADDRESS": address}
     done = tabularay("jobs", cwd=tmp_path, environment=environment)  # runs are listed all the same
     assert "No runs" in done.stdout
