@@ -335,6 +335,9 @@ def _labels(values: Sequence[Any]) -> Labels:
     return "number" if values and are_numbers_in_text(values) else "text"
 
 
+AS_PYTHON = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
 def are_numbers_in_text(values: Sequence[Any]) -> bool:
     """Whether texts name the same categories as numbers do: "2" and "2.0" are one, but "02" and "1e5" are names."""
     texts = [to_text(value) for value in values]
@@ -342,6 +345,8 @@ def are_numbers_in_text(values: Sequence[Any]) -> bool:
         return True  # whole numbers in a column with holes, as pandas writes them
     if not texts or not all(fits(text, ".", False) and not NAME_OF_DIGITS.match(text) for text in texts):
         return False
+    if not all(AS_PYTHON.fullmatch(text) for text in texts):
+        return False  # "1 000" and ".5" are names, in which nothing may be changed
     exact = all(len(text) <= (EXACT_DIGITS if "." in text else WHOLE_DIGITS) for text in texts)
     return exact and len({_number_of(text) for text in texts}) == len(set(texts))
 

@@ -12,27 +12,9 @@ import pyarrow.compute as pc
 
 from data.csvlayout import Layout, is_number_text
 from data.messages import count, show_list
+from data.totals import says_total
 from errors import DataLoadError
 
-# First words of a line that sums up the rows above it.
-TOTALS = frozenset(
-    [
-        *(
-            "total",
-            "totals",
-            "grand total",
-            "sum",
-            "subtotal",
-            "gesamt",
-            "summe",
-            "gesamtsumme",
-            "somme",
-            "suma",
-        ),
-        *("totale", "totaal", "summa", "razem", "итого", "всего", "합계", "총계", "소계", "총합"),
-        *("合計", "総計", "合计", "总计", "小计"),
-    ]
-)
 MOST_LOOKED_AT = 1_000
 FEW_LINES = 3
 
@@ -116,11 +98,15 @@ def drop_odd_rows(data: bytes, table: pa.Table, layout: Layout, notes: list[str]
     if 0 < n_rows < len(table):
         notes.append(f"left out: {count(len(table) - n_rows, 'line')} without a value at the end")
         table = table.slice(0, n_rows)
-    if _is_total(table):
-        cells = [column[-1].as_py() or "" for column in table.columns]
-        line = _last_line(data, layout)
-        notes.append(f"line {line:,} is a total of those above it and left out: {show_list(cells)}")
-        table = table.slice(0, len(table) - 1)
+    if len(table) >= FEW_LINES:
+        tail = table.slice(max(0, len(table) - 1 - MOST_LOOKED_AT)).to_pandas()
+        is_total, cells = says_total(tail, len(table) - 1 <= MOST_LOOKED_AT)
+        line = f"line {_last_line(data, layout):,}"
+        if is_total:
+            notes.append(f"{line} is a total of those above it and left out: {show_list(cells)}")
+            table = table.slice(0, len(table) - 1)
+        elif cells:
+            notes.append(f"{line} calls itself a total, which it is not; it is kept: {show_list(cells)}")
     return table
 
 
@@ -141,22 +127,6 @@ def _drop_headers(data: bytes, table: pa.Table, layout: Layout, notes: list[str]
     mask = pa.array([True] * len(table)).to_numpy(zero_copy_only=False).copy()
     mask[again] = False
     return table.filter(pa.array(mask))
-
-
-def _is_total(table: pa.Table) -> bool:
-    """Whether the last row says that it is a total, and looks unlike a row beside that."""
-    last = [column[-1].as_py() for column in table.columns]
-    label = next((j for j, cell in enumerate(last) if cell is not None), None)
-    if label is None or len(table) < FEW_LINES:
-        return False
-    if last[label].strip().rstrip(":").casefold() not in TOTALS:
-        return False
-    above = table.slice(0, len(table) - 1)
-    if _all_numbers(above.column(label)):
-        return True
-    rows = above.slice(max(0, len(above) - MOST_LOOKED_AT))
-    n_missing = [sum(cell is None for cell in row.values()) for row in rows.to_pylist()]
-    return last.count(None) > max(n_missing)
 
 
 def _last_line(data: bytes, layout: Layout) -> int:

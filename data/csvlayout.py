@@ -63,12 +63,13 @@ class _Record:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A text as one delimiter splits it."""
+    """A text as one delimiter splits it; and whether each row begins with a quote, as R writes names of rows."""
 
     mark: str
     header: _Record
     body: list[_Record]
     notes: tuple[str, ...]
+    quoted: bool = False
 
     @property
     def share(self) -> float:
@@ -145,6 +146,8 @@ def _read_as(lines: Sequence[str], mark: str, skipped: int = 0) -> _Reading:
         not lines[n_comments].strip() or lines[n_comments].startswith("#")
     ):
         n_comments += 1
+    if n_comments >= len(lines) - 1 and lines[-1].startswith("#"):
+        n_comments = skipped  # where all lines begin so, none is a comment
     records = _records(lines, mark, n_comments)
     named = max((k for k in range(skipped, n_comments) if lines[k].startswith("#")), default=None)
     if named is not None and _is_header(lines[named], records, mark):
@@ -163,7 +166,10 @@ def _read_as(lines: Sequence[str], mark: str, skipped: int = 0) -> _Reading:
         begin = record.ends
     if not records:
         records = [_Record([""], len(lines))]
-    return _Reading(mark, records[n_titles], records[n_titles + 1 :], tuple(notes))
+    body = records[n_titles + 1 :]
+    begins = [records[n_titles].ends, *(record.ends for record in body[:-1])]
+    quoted = bool(body) and all(lines[k].startswith('"') for k in begins if lines[k].strip())
+    return _Reading(mark, records[n_titles], body, tuple(notes), quoted)
 
 
 def _records(lines: Sequence[str], mark: str, start: int) -> list[_Record]:
@@ -253,15 +259,8 @@ def _names(one: _Reading) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if one.mark != BLANKS and rows and all(len(row) == n + 1 for row in rows):
         if all(not row[-1].strip() for row in rows):
             return (*names, ""), ()
-        if _counts([row[0] for row in rows]):
+        if one.quoted:
             return ("", *names), ()
     if n > 1 and not names[-1].strip() and rows and all(len(row) == n - 1 for row in rows):
         return tuple(names[:-1]), ("the delimiter at the end of the header names no column",)
     return tuple(names), ()
-
-
-def _counts(cells: Sequence[str]) -> bool:
-    """Whether the cells are 0, 1, 2, ... or 1, 2, 3, ...; two at least."""
-    if len(cells) < 2 or cells[0] not in ("0", "1"):  # noqa: PLR2004
-        return False
-    return list(cells) == [str(k) for k in range(int(cells[0]), int(cells[0]) + len(cells))]

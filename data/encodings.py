@@ -36,6 +36,8 @@ NEARLY = 0.65
 NEARLY_SHORT = 0.3
 FEW_LETTERS = 3
 SHOWN = {"cp949": "CP949", "cp932": "Shift-JIS (CP932)", "euc_jis_2004": "EUC-JP", "big5hkscs": "Big5"}
+# Signs of cp1252 that stand alone beside numbers and words; in other encodings their bytes are letters.
+SIGNS = frozenset("€£¥¢§©®°±²³¹µ·¼½¾×÷–—…•™‰´".encode("cp1252"))  # noqa: RUF001
 # What Python calls encodings, and no text file is written in.
 NO_ENCODINGS = re.compile(r"idna|punycode|mbcs|oem|undefined|.*unicode_escape")
 
@@ -63,7 +65,7 @@ def to_utf8(data: bytes, where: str, encoding: str | None = None) -> tuple[bytes
     wrong = first_wrong_byte(data)
     if wrong is None:
         return data, []
-    if _is_damaged_utf8(data[max(0, wrong - NEAR_BYTES) : wrong + NEAR_BYTES]):
+    if _is_cut(data, wrong) or _is_damaged_utf8(data[max(0, wrong - NEAR_BYTES) : wrong + NEAR_BYTES]):
         raise DataLoadError(
             f"{where}: {_place(data, wrong)} is not UTF-8, which the rest is; mend it, or say {SETTING}=..."
         )
@@ -154,6 +156,14 @@ def _decodes(sample: bytes, name: str) -> bool:
     return True
 
 
+def _is_cut(data: bytes, wrong: int) -> bool:
+    """Whether a text in UTF-8 ends within a letter: there are letters before, all whole."""
+    end = data[wrong:]
+    n_bytes = 2 if end[0] < 0xE0 else 3 if end[0] < 0xF0 else 4  # noqa: PLR2004 - by UTF-8's first bytes
+    begun = 0xC2 <= end[0] <= 0xF4 and len(end) < n_bytes and all(0x80 <= byte < 0xC0 for byte in end[1:])  # noqa: PLR2004
+    return begun and not data[:wrong].isascii()
+
+
 def _is_damaged_utf8(data: bytes) -> bool:
     """Whether most of what is not ASCII is UTF-8: a few wrong bytes make no other encoding of it."""
     letters = re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", data)
@@ -180,6 +190,8 @@ def _guesses(data: bytes) -> list[str]:
     import chardet  # noqa: PLC0415 - most texts are UTF-8
 
     sample = _foreign(data)
+    if _only_signs(sample):
+        return ["cp1252"]
     found = chardet.detect_all(
         sample, ignore_threshold=True, prefer_superset=False, compat_names=False, include_encodings=CANDIDATES
     )
@@ -192,6 +204,12 @@ def _guesses(data: bytes) -> list[str]:
         if sure["cp1252"] >= (NEARLY_SHORT if few else NEARLY) * sure[names[0]]:
             names.insert(0, "cp1252")
     return names
+
+
+def _only_signs(sample: bytes) -> bool:
+    """Whether what is not ASCII are single signs of cp1252, such as in "£5" and "20 °C"."""
+    runs = re.findall(rb"[\x80-\xff]+", sample)
+    return bool(runs) and all(len(run) == 1 and run[0] in SIGNS for run in runs)
 
 
 def _said(name: str) -> str:

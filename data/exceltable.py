@@ -12,10 +12,12 @@ from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
 from data.exact import exact_series
 from data.messages import did_you_mean, show, show_error, show_list
+from data.totals import is_total_word, says_total
 from errors import DataLoadError
 
 Row = list[Any]
 MIDNIGHT = dt.time()
+FEW_ROWS = 3
 
 
 def parse_excel(data: bytes, sheet: str, where: str) -> pd.DataFrame:
@@ -77,8 +79,24 @@ def _table(rows: list[Row], start: int, where: str, notes: list[str]) -> pd.Data
         notes.append("the first column has no name: taken for names of the rows, and left out")
         kept, names = kept[1:], names[1:]
     _check(names, where, start + place)
-    columns = [_column([row[j] for row in body]) for j in kept]
+    body = _without_total([[row[j] for j in kept] for row in body], notes)
+    columns = [_column([row[j] for row in body]) for j in range(len(kept))]
     return pd.DataFrame(dict(zip(names, columns, strict=True)), index=pd.RangeIndex(len(body)))
+
+
+def _without_total(body: list[Row], notes: list[str]) -> list[Row]:
+    """The rows without a total below them, and the empty rows before it."""
+    if len(body) < FEW_ROWS or not any(is_total_word(cell) for cell in body[-1]):
+        return body
+    filled = [row for row in body if any(cell != "" for cell in row)]
+    is_total, cells = says_total(pd.DataFrame(filled, dtype=object).replace("", None))
+    if not is_total:
+        return body
+    notes.append(f"the last row is a total of those above it and left out: {show_list(cells)}")
+    body = body[:-1]
+    while all(cell == "" for cell in body[-1]):
+        body.pop()
+    return body
 
 
 def _header_place(rows: list[Row]) -> int:

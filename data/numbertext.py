@@ -330,6 +330,12 @@ def fits(number: str, decimal: Decimal, thousands: bool | None = None) -> bool:
     return len(number) <= MAX_LENGTH and PATTERNS[decimal, thousands].fullmatch(number) is not None
 
 
+def is_another_number(text: str) -> bool:
+    """Whether a text is a number in some notation, with or without a unit."""
+    number = split_unit(text.strip())[1]
+    return any(digit.isdigit() for digit in number) and (fits(number, ".") or fits(number, ","))
+
+
 def plain(number: str, decimal: Decimal) -> str:
     """The number as Python reads it."""
     for mark in (*BLANKS, *APOSTROPHES, "," if decimal == "." else "."):

@@ -27,7 +27,7 @@ from data.datetext import DateText
 from data.format_examples import parse_example
 from data.messages import did_you_mean, show, show_list
 from data.number_recognition import Numbers, recognise
-from data.numbertext import NO_CODE, Decimal, NumberText, read_plain, split_unit
+from data.numbertext import NO_CODE, Decimal, NumberText, is_another_number, read_plain, split_unit
 from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype, to_text
 from errors import DataError
 
@@ -257,10 +257,12 @@ def _checked_numbers(series: pd.Series, found: Numbers, asked: ColumnKind | None
     telling = [word for word in found.text.words if re.search(r"\d", word)]
     if telling and asked is None and _share(series, telling) > MAX_STRAY_ROWS:
         return CellFormat(note=f"all numbers but for {show_list(telling, 3)}")
+    # Another notation is no word for a missing number: it contradicts this one, now and later.
+    words = tuple(word for word in found.text.words if not is_another_number(word))
     note = found.note
-    if found.text.words:
-        note += f" ({_places(series, found.text.words)})"
-    return CellFormat(found.text, note=note, sure=found.sure)
+    if words:
+        note += f" ({_places(series, words)})"
+    return CellFormat(replace(found.text, words=words), note=note, sure=found.sure)
 
 
 def _checked_dates(

@@ -17,14 +17,15 @@ from data.dates import is_iso_date
 from data.datetext import DateText
 from data.format_examples import parse_example
 from data.messages import show, show_list
-from data.number_recognition import Numbers, recognise
+from data.number_recognition import SAYING_MISSING, Numbers, recognise
 from data.numbertext import NumberText
 from data.target import SOME_INTEGERS, Target, is_absent
-from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_numeric_dtype
+from data.values import MISSING_TEXT, data_row, factorise, is_date_dtype, is_number, is_numeric_dtype
 from errors import DataError
 
 # Words that people write for a missing label, and for a class: North America, not applicable.
 MAYBE_CLASS = frozenset({"NA", "N/A", "n/a", "null", "NULL"})
+MARKS = frozenset({"?", "-", "--", "."})
 MIN_CLASS_SHARE = 0.05
 N_ROWS_SHOWN = 5
 # Whole numbers of so many values may be meant as classes or as numbers.
@@ -164,7 +165,7 @@ def _n_texts(series: pd.Series) -> int:
 
 def _said_missing(series: pd.Series, numbers: NumberText, where: str) -> list[str]:
     texts = series.astype("str").str.strip()
-    marks = set(texts.dropna().unique()) & {"?", "-", "--", ".", "None", "none", *numbers.words}
+    marks = set(texts.dropna().unique()) & {*MARKS, "None", "none", *numbers.words}
     rows = np.flatnonzero(texts.isin(marks).to_numpy(dtype=bool))
     if not len(rows):
         return []
@@ -181,6 +182,7 @@ def _classes(
     codes, values = factorise(series, where, is_absent)
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     words = [isinstance(value, str) and value.strip() in MISSING_TEXT for value in values]
+    words = _with_marks(values, words)
     kept, notes = _kept_words(series, values, counts, words)
     gone = np.array([*(word and not keep for word, keep in zip(words, kept, strict=True)), True], dtype=bool)
     missing = gone[codes]
@@ -196,6 +198,19 @@ def _classes(
         return Labels(target, missing, notes)
     target = Target.infer(present.astype(object), asked, positive_class, every_text=True)
     return Labels(target, missing, notes)
+
+
+def _with_marks(values: list[Any], words: list[bool]) -> list[bool]:
+    """Words for missing labels, "?" and "unknown" among them where all other labels are numbers."""
+    marks = [
+        isinstance(value, str) and (value.strip() in MARKS or value.strip().casefold() in SAYING_MISSING)
+        for value in values
+    ]
+    others = [value for value, word, mark in zip(values, words, marks, strict=True) if not word and not mark]
+    plain = len(others) > 1 and all(isinstance(value, str) or is_number(value) for value in others)
+    if not any(marks) or not plain or not are_numbers_in_text(others):
+        return words
+    return [word or mark for word, mark in zip(words, marks, strict=True)]
 
 
 def _kept_words(

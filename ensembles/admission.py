@@ -13,6 +13,9 @@ from data.messages import show_list, show_score
 from data.metrics import METRICS, score
 from ensembles.registry import AUTO, CANDIDATE, PRODUCTION
 
+# A search takes the luckiest of many trials: to be better than chance, a score must be so by three standard errors.
+SURE = 1.5
+
 
 @dataclass(frozen=True)
 class Admission:
@@ -77,10 +80,10 @@ def _no_better_than_constant(manifest: Mapping[str, Any]) -> str:
     if "constant" not in scores or "oof" not in scores:
         return ""
     constant, own = scores["constant"], scores["oof"]
-    low, high = scores.get("intervals", {}).get("oof") or (own, own)
+    low, high = (own + SURE * (end - own) for end in scores.get("intervals", {}).get("oof") or (own, own))
     if (low > constant) if METRICS[metric].mode == "max" else (high < constant):
         return ""
-    within = f" [{show_score(low)}, {show_score(high)}]" if low < high else ""
+    within = f" [{show_score(low)}, {show_score(high)} at 99.7 %]" if low < high else ""
     return (
         f"out-of-fold {metric} {show_score(own)}{within} is not surely better than {show_score(constant)}, which "
         "the same answer for every row scores"
