@@ -45,8 +45,8 @@ def test_the_output_is_what_its_suffix_says(folder, predict, suffix):
 def test_all_columns_are_kept_as_they_were_written(predict):
     done = predict("--keep-columns", "--explain")
     lines = done.stdout.splitlines()
-    names = "code,b,y,input_prediction,prediction,probability_no,probability_yes,base_value,contribution_b"
-    assert lines[0] == names
+    names = "code,b,y,input_prediction,prediction,probability_no,probability_yes,explained_class,base_value"
+    assert lines[0] == f"{names},contribution_b,contribution_error"
     assert lines[1].startswith("000,0,no,note 0,no,")
     assert "'input_prediction'" in done.stderr
 

@@ -30,7 +30,8 @@ LOSS = {"metric": "log_loss", "constant": 0.69}
 DOUBTFUL = {
     "a leak": (manifest(0.8, [0.7, 0.9], leaks=["e-mail"]), "'e-mail' is suspected"),
     "leaks": (manifest(0.8, [0.7, 0.9], leaks=["a", "b"]), "'a', 'b' are suspected"),
-    "chance": (manifest(0.53, [0.49, 0.57]), "[0.4900, 0.5700] is not surely better than 0.5000"),
+    "chance": (manifest(0.53, [0.49, 0.57]), "[0.4700, 0.5900 at 99.7 %] is not surely better than 0.5000"),
+    "nearly chance": (manifest(0.56, [0.51, 0.61]), "[0.4850, 0.6350 at 99.7 %] is not surely better"),
     "worse than chance": (manifest(0.4, [0.3, 0.45]), "not surely better"),
     "chance, no time for an interval": (manifest(0.5), "out-of-fold roc_auc 0.5000 is not surely"),
     "a loss of chance": (manifest(0.68, [0.65, 0.7], **LOSS), "not surely better than 0.6900"),
