@@ -53,10 +53,12 @@ class Dates:
     Attributes:
         text: How its dates are written; None where they are no dates, or in no order that can be told.
         note: What the user should know of it; empty where there is nothing to say.
+        maybe: Whether the note says only that numbers may be dates, too.
     """
 
     text: DateText | None
     note: str = ""
+    maybe: bool = False
 
 
 def recognise_dates(values: Sequence[Any], name: str, asked: bool = False) -> Dates:
@@ -109,7 +111,8 @@ def _forms_of(text: str, asked: bool) -> list[str]:
     version = SHORT_YEAR.fullmatch(text) and not SURE_SHORT_YEAR.fullmatch(text)
     if not asked and (version or DECIMAL_MONTH.fullmatch(text)):
         return []
-    return [form for form in FORMS if form not in ("compact", "compact_ym") and read_form(text, form)]
+    numbers = ("compact", "compact_ym") if text.isdigit() else ("compact_ym",)
+    return [form for form in FORMS if form not in numbers and read_form(text, form)]
 
 
 def _of_numbers(texts: list[str], name: str, asked: bool) -> Dates:
@@ -122,6 +125,10 @@ def _of_numbers(texts: list[str], name: str, asked: bool) -> Dates:
         enough = asked or named or (form not in EPOCH_FORMS and len(read) >= MANY_DATES)
         if enough and _are_few(words, len(read)) and len(read) > 1:
             return Dates(DateText((form,), tuple(sorted(words))), _said((form,), words))
+        if form in EPOCH_FORMS and not words and len(read) >= MANY_DATES:
+            units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+            note = f"may be {units[form.partition('_')[2]]} since 1970: kind datetime reads them so"
+            return Dates(None, note, maybe=True)
     return Dates(None)
 
 
@@ -180,7 +187,7 @@ def _centuries(texts: Sequence[str], forms: Sequence[str]) -> str:
 def _best_form(texts: list[str], asked: bool) -> tuple[str | None, bool]:
     """The form that reads most of them, and whether another order of day and month reads as many."""
     sample = texts if len(texts) <= 2 * N_TRIED else list(spread(texts))
-    counts = {form: 0 for form in FORMS if form not in ("compact", "compact_ym")}
+    counts = dict.fromkeys((form for form in FORMS if form != "compact_ym"), 0)
     for text in sample:
         for form in _forms_of(text, asked):
             counts[form] += 1

@@ -50,7 +50,7 @@ _WORDS = {
 MONTHS = {word: month for month, words in _WORDS.items() for word in words.split()}
 
 _TIME = (
-    r"(?:[T,]?[\s,]*(?:at\s+)?(?P<H>\d{1,2})(?::(?P<M>\d\d)(?::(?P<S>\d\d)(?:[.,](?P<f>\d{1,9}))?)?)?\s?(?P<p>[AaPp]\.?[Mm]\.?)?"
+    r"(?:[T,:]?[\s,]*(?:at\s+)?(?P<H>\d{1,2})(?::(?P<M>\d\d)(?::(?P<S>\d\d)(?:[.,](?P<f>\d{1,9}))?)?)?\s?(?P<p>[AaPp]\.?[Mm]\.?)?"
     r"\s?(?P<z>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?(?::?\d\d)?)?)?"
 )
 _WEEKDAY = r"(?:[^\W\d_]{2,12}\.?,?\s+)?"
@@ -74,6 +74,9 @@ FORMS: dict[str, re.Pattern[str]] = {
         rf"{_WEEKDAY}{_DAY}(?:st|nd|rd|th|\.|er|º)?[-/.\s]?\s?(?:de\s+)?{_WORD}[-/.,\s]?\s?(?:de\s+)?{_YEAR}{_TIME}"
     ),
     "month_d_y": re.compile(rf"{_WEEKDAY}{_WORD}[-/.\s]\s?{_DAY}(?:st|nd|rd|th)?[-/.,\s]\s?{_YEAR4}{_TIME}"),
+    "ctime": re.compile(
+        rf"{_WEEKDAY}{_WORD}\s+{_DAY}\s+(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)\s+(?:(?P<z>UTC|GMT)\s+)?{_YEAR4}"
+    ),
     "y_month_d": re.compile(rf"{_YEAR4}[-/.,\s]\s?{_WORD}[-/.,\s]\s?{_DAY}{_TIME}"),
     "cjk": re.compile(rf"{_YEAR4}\s?[年년]\s?{_MONTH}\s?[月월]\s?(?:{_DAY}\s?[日일])?{_TIME}"),
     "ym": re.compile(rf"{_YEAR4}[-/.]{_MONTH}"),
@@ -88,7 +91,7 @@ EXAMPLES = {
     "ymd": "2024-01-31", "dmy": "31.01.2024", "mdy": "01/31/2024", "compact": "20240131", "d_month_y": "31 Jan 2024",
     "month_d_y": "Jan 31, 2024", "y_month_d": "2024 Jan 31", "cjk": "2024년 1월 31일", "ym": "2024-01", "my": "01/2024",
     "month_y": "Jan 2024", "y_month": "2024 Jan", "compact_ym": "202401", "quarter": "2024Q1",
-    "quarter_y": "Q1 2024", "yymd": "24-01-31",
+    "quarter_y": "Q1 2024", "ctime": "Wed Jan 31 09:00:00 2024", "yymd": "24-01-31",
     "epoch_s": "1706659200", "epoch_ms": "1706659200000", "epoch_us": "1706659200000000",
     "epoch_ns": "1706659200000000000",
 }  # fmt: skip

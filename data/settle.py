@@ -189,8 +189,12 @@ def _settle_numbers(series: pd.Series, asked: ColumnKind | None) -> CellFormat:
 
 
 def _may_be_moments(low: float, high: float) -> bool:
-    """190001 .. 210012, 19000101 .. 21001231, and moments from 1990 to 2050 in seconds down to nanoseconds."""
+    """190001 .. 210012, 19000101 .. 21001231 (with minutes and seconds, too), and moments from 1990 to 2050.
+
+    These are in seconds, down to nanoseconds.
+    """
     spans = [(190_001, 210_012), (19_000_101, 21_001_231)]
+    spans += [(190_001_010_000, 210_012_312_359), (19_000_101_000_000, 21_001_231_235_959)]
     spans += [(6.3e8 * unit, 2.6e9 * unit) for unit in (1, 1e3, 1e6, 1e9)]
     return any(first <= low and high <= last for first, last in spans)
 
@@ -237,9 +241,11 @@ def _settle_values(
 ) -> CellFormat:
     if not values or not any(isinstance(value, str) for value in values):
         return CellFormat()
+    maybe = ""
     if asked in (None, "datetime"):
         dates = recognise_dates(values, str(series.name), asked == "datetime")
-        if dates.text is not None or dates.note or asked == "datetime":
+        maybe = dates.note if dates.maybe else ""
+        if dates.text is not None or (dates.note and not maybe) or asked == "datetime":
             return _checked_dates(series, values, CellFormat(dates=dates.text, note=dates.note), asked)
     flags = {str(value).strip().casefold() for value in values} <= {"true", "false"}
     if asked == "boolean" or flags:
@@ -247,7 +253,8 @@ def _settle_values(
     numbers = recognise(values, asked == "numeric", hint)
     if numbers.text is None and asked == "numeric":
         return CellFormat(_most_likely(values))
-    return _checked_numbers(series, numbers, asked)
+    found = _checked_numbers(series, numbers, asked)
+    return replace(found, note="; ".join(filter(None, [found.note, maybe])))
 
 
 def _checked_numbers(series: pd.Series, found: Numbers, asked: ColumnKind | None) -> CellFormat:

@@ -102,3 +102,26 @@ def test_names_of_rows_as_r_writes_them_are_left_out(tmp_path):
 def test_where_all_lines_begin_as_comments_none_is_one(tmp_path):
     (tmp_path / "t.csv").write_text("#id,name\n" + "".join(f"#{i},b{i}\n" for i in range(40)))
     assert len(load_table(str(tmp_path / "t.csv"))) == 40
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%d/%b/%Y:%H:%M:%S +0000", "%a %b %d %H:%M:%S %Y", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%d%H%M"],
+)
+def test_times_as_logs_write_them_are_dates(tmp_path, form):
+    moments = pd.date_range("2021-11-28 03:07:09", periods=120, freq="7h")
+    dataset = features(tmp_path / "t.csv", [moment.strftime(form) for moment in moments])
+    (spec,) = (s for s in dataset.specs if s.name == "x")
+    assert spec.kind == "datetime"
+    part = dataset.encoder.encode({"x": moments[5].strftime(form), "n": 5})
+    assert part[0] == pytest.approx(dataset.X[5][0], abs=1e-3)
+
+
+def test_numbers_that_may_be_moments_are_numbers_and_it_is_said(tmp_path):
+    cells = [1_639_147_744 + 86_400 * i for i in range(120)]
+    dataset = features(tmp_path / "t.csv", cells)
+    (spec,) = (s for s in dataset.specs if s.name == "x")
+    assert spec.kind == "numeric"
+    assert any("may be seconds since 1970: kind datetime reads them so" in note for note in dataset.notes)
+    asked = features(tmp_path / "t.csv", cells, kinds={"x": "datetime"})
+    assert next(s for s in asked.specs if s.name == "x").kind == "datetime"
