@@ -81,11 +81,13 @@ def read_labels(
     found = _numbers(series, where, asked) if example is None else Numbers(given)
     numbers = found.text
     as_text = example is not None and given is None
+    if asked is None and given is not None:
+        asked = "regression"  # whoever says how numbers are written means numbers
     if numbers is not None and asked not in CLASSES and not as_text:
         labels = _numeric(series, numbers, asked, positive_class, untyped)
         if labels is not None:
-            how = found.note.partition("; ")[0]
-            return replace(labels, notes=[*([f"{where}: {how}"] if " with " in how else []), *labels.notes])
+            parts = [part for part in found.note.split("; ") if " with " in part or " is taken for " in part]
+            return replace(labels, notes=[*(f"{where}: {part}" for part in parts), *labels.notes])
     return _classes(series, where, asked, positive_class, untyped and not as_text)
 
 

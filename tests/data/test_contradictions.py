@@ -125,3 +125,16 @@ def test_numbers_that_may_be_moments_are_numbers_and_it_is_said(tmp_path):
     assert any("may be seconds since 1970: kind datetime reads them so" in note for note in dataset.notes)
     asked = features(tmp_path / "t.csv", cells, kinds={"x": "datetime"})
     assert next(s for s in asked.specs if s.name == "x").kind == "datetime"
+
+
+def test_what_is_ambiguous_in_a_target_is_said_and_settled(tmp_path):
+    cells = [f"{i % 37 + 1}.{(i * 7) % 900 + 100}" for i in range(200)]
+    source = table(tmp_path / "t.csv", "y", cells)
+    dataset = load_dataset(DataConfig(source=source, target="y"))
+    assert dataset.y.max() < 40
+    assert any("target 'y': the mark in" in note and "data.formats" in note for note in dataset.notes)
+    told = load_dataset(DataConfig(source=source, target="y", formats={"y": "1.234,5"}))
+    assert told.y.max() > 10_000
+    few = table(tmp_path / "few.csv", "y", ["1.234", "5.678", "2.500", "9.100"] * 20)
+    told = load_dataset(DataConfig(source=few, target="y", formats={"y": "1.234,5"}))
+    assert sorted(set(told.y)) == [1234.0, 2500.0, 5678.0, 9100.0]
