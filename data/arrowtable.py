@@ -14,6 +14,7 @@ from pyarrow import feather
 from data.exact import EXACT, decimal_series, exact_series
 from data.messages import show_error
 from data.names import check_names
+from data.rownames import CellTexts
 from errors import DataLoadError
 
 UNNAMED = "__index_level_"
@@ -66,6 +67,11 @@ def _frame(table: pa.Table, where: str) -> pd.DataFrame:
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(table)))
     notes = ["the index has no name: taken for names of the rows, and left out"] if unnamed else []
     frame.attrs["notes"] = notes
+    frame.attrs["written"] = {
+        name: CellTexts(table.column(name).cast(pa.string()))
+        for name in columns
+        if name in table.column_names and pa.types.is_decimal(table.column(name).type)
+    }
     return frame
 
 

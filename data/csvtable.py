@@ -15,7 +15,7 @@ from data.csvchecks import check_quotes, drop_odd_rows
 from data.csvlayout import BLANKS, Layout, find_layout
 from data.messages import count, show, show_error, show_list
 from data.names import check_names
-from data.rownames import RowNames
+from data.rownames import CellTexts
 from errors import DataLoadError
 
 BLOCK_BYTES = 1 << 24
@@ -56,7 +56,7 @@ def parse_csv(data: bytes, delimiter: str, where: str) -> pd.DataFrame:
     table = _named(table, layout, where, notes)
     frame = table.to_pandas()
     if len(layout.names) > 1 and not layout.names[0].strip():
-        frame.attrs["row_names"] = RowNames(first)
+        frame.attrs["row_names"] = CellTexts(first)
     frame.attrs["notes"] = notes
     return frame
 

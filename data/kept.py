@@ -55,6 +55,7 @@ def beside_answers(
                 f"--id-column {show(name)}: the answer has a column of that name; rename it in the table, or take "
                 "--keep-columns, which renames it"
             )
+    table = _as_written(table)
     if keep:
         table = _with_names_of_rows(table)
     kept = [*ids, *(name for name in table.columns if name not in ids)] if keep else ids
@@ -66,6 +67,14 @@ def beside_answers(
         if old != new
     ]
     return pd.concat(parts, axis=1), notes
+
+
+def _as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the texts of cells that were read as something less exact."""
+    texts = {name: cells.column() for name, cells in table.attrs.get("written", {}).items() if name in table}
+    return table.assign(
+        **{name: cells.to_numpy() for name, cells in texts.items() if len(cells) == len(table)}
+    )
 
 
 def _with_names_of_rows(table: pd.DataFrame) -> pd.DataFrame:

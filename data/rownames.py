@@ -12,14 +12,14 @@ import pyarrow as pa
 SAVED = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__|index_level_\d+")
 
 
-class RowNames:
-    """The names of rows that were left out of a table; 0.1.0 had them as a column "index"."""
+class CellTexts:
+    """Cells as they were written: names of rows that were left out, and decimals, which floats would round."""
 
     def __init__(self, cells: pa.ChunkedArray) -> None:
         self._cells = cells
 
     def column(self) -> pd.Series:
-        """The names as a column of texts."""
+        """The cells as a column of texts."""
         return self._cells.to_pandas()
 
 

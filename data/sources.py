@@ -51,13 +51,14 @@ def load_table(source: str, encoding: str | None = None) -> pd.DataFrame:
     """
     frame = _load(source, encoding)
     notes = list(frame.attrs.get("notes", ()))
-    typed, row_names = frame.attrs.get("typed", True), frame.attrs.get("row_names")
+    typed = frame.attrs.get("typed", True)
+    texts = {name: frame.attrs[name] for name in ("row_names", "written") if frame.attrs.get(name)}
     frame.columns = pd.Index([str(name) for name in frame.columns])
     check_names(mask_secrets(source), frame.columns)
     frame = drop_row_numbers(frame, notes)
     if frame.empty:
         raise DataLoadError(f"{mask_secrets(source)}: no rows; columns: {show_list(frame.columns)}")
-    frame.attrs = {"notes": notes, "typed": typed, **({"row_names": row_names} if row_names else {})}
+    frame.attrs = {"notes": notes, "typed": typed, **texts}
     return frame
 
 

@@ -4,8 +4,10 @@ import errno
 import json
 import math
 import os
+from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -172,3 +174,14 @@ def test_parquet_keeps_types(tmp_path):
     types = {f.name: str(f.type) for f in pq.read_schema(tmp_path / "t.parquet")}
     assert (types["x"], types["n"], types["ok"]) == ("double", "int64", "bool")
     assert types["at"].startswith("timestamp")
+
+
+def test_decimals_are_copied_as_they_are_written(tmp_path):
+    exact = [Decimal("12345678901234567890.12") + i for i in range(4)]
+    columns = {"id": pa.array(exact, pa.decimal128(38, 2)), "p": pa.array([Decimal("1.10")] * 4)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    table = load_table(str(tmp_path / "t.parquet"))
+    assert table["p"].tolist() == [1.1] * 4
+    frame, _ = beside_answers(table, pd.DataFrame({"prediction": range(4)}), ["id", "p"], keep=False)
+    assert frame["id"].tolist() == [str(value) for value in exact]
+    assert frame["p"].tolist() == ["1.10"] * 4
