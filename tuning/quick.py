@@ -40,6 +40,8 @@ LEAST_S = 5.0
 MUCH = 0.4
 # A fit that is late, as the machine is busy, is cut off after so many times its time.
 LATE = 2.0
+LEAST_FOLD_S = 0.3
+LEAST_LATE_ROWS = 5_000
 # What follows it, and what fits beside Ray's start cost more than alone.
 SLACK = 0.6
 # Learned rates times rounds, and the rates that are sensible.
@@ -145,24 +147,31 @@ def _params(plan: Plan, family: str, seconds: float, n_threads: int) -> tuple[di
         size = quick_size(n_rows, dataset.n_features, n_outputs, each_s, n_threads)
         rate = float(np.clip(RATE_ROUNDS / size.rounds, *RATES))
         point |= {"num_boost_round": size.rounds, "learning_rate": rate}
-    return point | space.fixed, size
+    params = point | space.fixed
+    return params, replace(size, rounds=params.get("num_boost_round", size.rounds))
 
 
 def _fit(plan: Plan, path: Path, size: Size, context: FitContext) -> tuple[str, str]:
-    """Fit fold after fold; how it ended, and why."""
+    """Fit fold after fold; how it ended, and why. A late fold is a short one: without all folds there is no model."""
     n_folds = plan.dataset.n_folds
     try:
         for fold in range(n_folds):
-            left = context.deadline - time.monotonic()
-            if left <= 0:
-                return "stopped", "no time left"
-            share = left / (n_folds - fold)
-            deadline = time.monotonic() + 0.9 * share
-            _fit_fold(plan, path, fold, size, replace(context, deadline=deadline, seed=context.seed + fold))
+            start = time.monotonic()
+            share = max((context.deadline - start) / (n_folds - fold), LEAST_FOLD_S)
+            fit = replace(context, deadline=start + 0.9 * share, seed=context.seed + fold)
+            _fit_fold(plan, path, fold, size, fit)
+            size = _smaller(size, read_trial(path).folds[-1], (time.monotonic() - start) / share)
     except Exception as error:  # noqa: BLE001 - whatever a fit raises: the sweep goes on without it, and says so
         (path / "error.txt").write_text(traceback.format_exc(), "utf-8")
         return "failed", f"{type(error).__name__}: {error}"
     return "completed", "all folds finished"
+
+
+def _smaller(size: Size, last: FoldRecord, late: float) -> Size:
+    """What the next fold learns from: no more rounds than one that was cut off, as folds are scored together."""
+    rounds = last.best_step + 1 if last.stop_reason == "deadline" else size.rounds
+    n_rows = max(min(size.n_rows, LEAST_LATE_ROWS), int(size.n_rows / max(late, 1.0)))
+    return Size(n_rows, min(size.rounds, rounds))
 
 
 def _fit_fold(plan: Plan, path: Path, fold: int, size: Size, context: FitContext) -> None:
@@ -177,7 +186,10 @@ def _fit_fold(plan: Plan, path: Path, fold: int, size: Size, context: FitContext
         data = Fold(X[rows], y[rows], X[val], y[val])
         return family.fit(params, Task.of(dataset), data, context)
 
-    model = learn(training_rows(folds, fold, dataset.split), trial.params)
+    params = dict(trial.params)
+    if trial.family in TREES and size.rounds < params["num_boost_round"]:
+        params["num_boost_round"] = size.rounds
+    model = learn(training_rows(folds, fold, dataset.split), params)
     fit_s = time.time() - start
     prediction = model.predict(X[val], context.n_threads)
     history, value = model.history, score(plan.metric.name, y[val], prediction.mean)

@@ -60,16 +60,28 @@ def run_search(
     console: Console,
     trials: list[StoredTrial] | None,
     quick: Quick | None = None,
+    alone: bool = False,
 ) -> Sweep:
-    """Run the trials of a plan on the Ray that is connected, but for a quick one; see sweep.run_sweep."""
+    """Run the trials of a plan on the Ray that is connected; see sweep.run_sweep.
+
+    Args:
+        run: Its run directory.
+        plan: What is searched.
+        budget: The time of the job.
+        console: Where progress is shown.
+        trials: What earlier sessions left; None: this is the first.
+        quick: A trial that was fitted already.
+        alone: Whether there is time for no other, and Ray has not been started.
+    """
     config = plan.config
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tracking = TrackingProcess(run, config.tracking)
     stopper = SweepEnd(budget, run)
     # Ray takes over SIGTERM as it starts, so the sweep listens after that.
     with stopper.listening(console):
-        n_slots = slots(config)
-        check_nodes(run, config.cluster)
+        n_slots = 1 if alone else slots(config)
+        if not alone:
+            check_nodes(run, config.cluster)
         run.log("sweep" if trials is None else "resume", **_facts(run, plan, budget, n_slots))
         if quick is not None:
             log_quick(run, quick)
@@ -82,7 +94,8 @@ def run_search(
             try:
                 known = (trials or []) if quick is None else [quick.trial]
                 search.restore(known, recorder.totals, display)
-                search.run(recorder, stopper)
+                if not alone:
+                    search.run(recorder, stopper)
             except BaseException as error:
                 recorder.close(str(error), resumable=True)
                 run.log("close")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tuning.search import Sweep
+
+# With less time for the search, the quick trial is all of it: Ray would only take its CPUs.
+RAY_NEEDS_S = 6.0
 
 # Ray reads them as it is imported, which the functions below do.
 for _name, _value in (
@@ -63,12 +67,13 @@ def run_sweep(
             plan.dataset.save(run.dataset)
         from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
 
-        with connected(plan.config.cluster):
+        alone = quick is not None and budget.left_s() < RAY_NEEDS_S
+        with nullcontext() if alone else connected(plan.config.cluster):
             search, examination = run_search.result(), examined.result()
             if examination is not None:
                 on_found(examination)
             first = None if quick is None else quick.result()
-            return search(run, plan, budget, console, trials, first)
+            return search(run, plan, budget, console, trials, first, alone)
 
 
 def _examine(run: Run, plan: Plan) -> Examination | None:

@@ -76,9 +76,9 @@ def test_many_classes_are_a_networks(tmp_path):
     assert found.trial.family == "dnn"
 
 
-def test_without_time_it_ends_stopped_and_without_a_budget_there_is_none(tmp_path):
-    run, _, found = quick(tmp_path, total_s=0.0)
-    assert found.trial.state == "stopped"
+def test_without_time_all_folds_are_fitted_still_and_without_a_budget_none(tmp_path):
+    _, _, found = quick(tmp_path, total_s=0.0)
+    assert (found.trial.state, len(found.trial.folds)) == ("completed", 5)
     planned = plan(tmp_path)
     assert fit_quick(run, planned, Budget(time.time())) is None
 
