@@ -47,6 +47,13 @@ def quick_size(n_rows: int, n_features: int, n_outputs: int, seconds: float, n_t
     return Size(rows, int(np.clip(rounds, *ROUNDS)))
 
 
+def fit_s(size: Size, n_features: int, n_outputs: int, n_threads: int) -> float:
+    """Seconds of a fit of some size; arguments as for quick_size."""
+    bins, trees = (cost * n_features / n_threads for cost in (BIN_S, TREE_S * n_outputs))
+    leaves = LEAF_S * N_LEAVES * n_features * n_outputs
+    return bins * size.n_rows + size.rounds * (trees * size.n_rows + leaves)
+
+
 def least_trial_s(n_rows: int, n_features: int, n_fits: int, n_threads: int) -> float:
     """Seconds before a trial of boosted trees has its first trees: its rows are binned in each fit.
 

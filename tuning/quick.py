@@ -26,7 +26,7 @@ from models.trials import (
     write_trial,
 )
 from tuning.budget import Budget
-from tuning.cost import Size, least_trial_s, quick_size
+from tuning.cost import Size, fit_s, least_trial_s, quick_size
 from tuning.plan import Plan
 from tuning.runs import Run
 from tuning.spaces import family_spaces
@@ -40,7 +40,8 @@ LEAST_S = 5.0
 MUCH = 0.4
 # A fit that is late, as the machine is busy, is cut off after so many times its time.
 LATE = 2.0
-LEAST_FOLD_S = 0.3
+# Whatever the budget: a model of less is none.
+SHORTEST_S, LEAST_FOLD_S, SHORT_S = 2.5, 0.5, 1.0
 LEAST_LATE_ROWS = 5_000
 # What follows it, and what fits beside Ray's start cost more than alone.
 SLACK = 0.6
@@ -77,10 +78,11 @@ def fit_quick(run: Run, plan: Plan, budget: Budget) -> Quick | None:
     """
     if budget.total_s is None:
         return None
-    began, left = time.time(), budget.left_s()
     family = _family(plan)
-    seconds = max(_share(plan, family, left) * left, min(left - 0.5, LEAST_S))
-    end = time.monotonic() + min(LATE * seconds, left - 0.5)
+    get_family(family)  # importing its library is no fold's time
+    began, left = time.time(), budget.left_s()
+    seconds = max(_share(plan, family, left) * left, min(left - 0.5, LEAST_S), SHORTEST_S)
+    end = time.monotonic() + max(min(LATE * seconds, left - 0.5), SHORTEST_S)
     path = run.trials / trial_name(0, family)
     facts = {"number": 0, "family": family, "seed": plan.config.seed, "origin": ORIGIN}
     n_threads = len(os.sched_getaffinity(0))
@@ -142,9 +144,8 @@ def _params(plan: Plan, family: str, seconds: float, n_threads: int) -> tuple[di
     size = Size(n_rows, 0)
     point = dict(space.portfolio[0])
     if family in TREES:
-        n_outputs = len(dataset.target.classes) if dataset.problem_type == "multiclass" else 1
         each_s = SLACK * seconds / (dataset.n_folds + (dataset.split == "time"))
-        size = quick_size(n_rows, dataset.n_features, n_outputs, each_s, n_threads)
+        size = quick_size(n_rows, dataset.n_features, _n_outputs(plan), each_s, n_threads)
         rate = float(np.clip(RATE_ROUNDS / size.rounds, *RATES))
         point |= {"num_boost_round": size.rounds, "learning_rate": rate}
     params = point | space.fixed
@@ -158,13 +159,25 @@ def _fit(plan: Plan, path: Path, size: Size, context: FitContext) -> tuple[str, 
         for fold in range(n_folds):
             start = time.monotonic()
             share = max((context.deadline - start) / (n_folds - fold), LEAST_FOLD_S)
-            fit = replace(context, deadline=start + 0.9 * share, seed=context.seed + fold)
+            deadline = None if _is_short(plan, size, context) else start + 0.9 * share
+            fit = replace(context, deadline=deadline, seed=context.seed + fold)
             _fit_fold(plan, path, fold, size, fit)
             size = _smaller(size, read_trial(path).folds[-1], (time.monotonic() - start) / share)
     except Exception as error:  # noqa: BLE001 - whatever a fit raises: the sweep goes on without it, and says so
         (path / "error.txt").write_text(traceback.format_exc(), "utf-8")
         return "failed", f"{type(error).__name__}: {error}"
     return "completed", "all folds finished"
+
+
+def _is_short(plan: Plan, size: Size, context: FitContext) -> bool:
+    """Whether a fit takes so little that it may go on to its end, however busy the machine is."""
+    if _family(plan) not in TREES:
+        return False
+    return fit_s(size, plan.dataset.n_features, _n_outputs(plan), context.n_threads) <= SHORT_S
+
+
+def _n_outputs(plan: Plan) -> int:
+    return len(plan.dataset.target.classes) if plan.dataset.problem_type == "multiclass" else 1
 
 
 def _smaller(size: Size, last: FoldRecord, late: float) -> Size:

@@ -77,14 +77,17 @@ def test_many_classes_are_a_networks(tmp_path):
 
 
 def test_without_time_all_folds_are_fitted_still_and_without_a_budget_none(tmp_path):
-    _, _, found = quick(tmp_path, total_s=0.0)
+    run, _, found = quick(tmp_path, total_s=0.0)
     assert (found.trial.state, len(found.trial.folds)) == ("completed", 5)
     planned = plan(tmp_path)
     assert fit_quick(run, planned, Budget(time.time())) is None
 
 
 def test_a_fit_that_fails_is_told_and_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr("tuning.quick.get_family", lambda _: (_ for _ in ()).throw(MemoryError("no memory")))
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr("tuning.quick._fit_fold", fail)
     run, _, found = quick(tmp_path)
     assert (found.trial.state, found.trial.reason) == ("failed", "MemoryError: no memory")
     assert "MemoryError" in (run.trials / found.trial.name / "error.txt").read_text()
