@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.markup import escape
 import cli_jobs
 import cli_models
 import cli_predict
-from errors import TabularayError, UnreachableError
+from errors import DiskFullError, TabularayError, UnreachableError
 from options import AsJson, ConfigDir, Overrides, RegistryDir, RunReference, RunsDir, refuse_unused
 from printing import (
     err,
@@ -329,6 +330,14 @@ def main(arguments: list[str] | None = None) -> None:
     except TabularayError as error:
         print_error(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print_error(
+            DiskFullError(f"the disk is full{where}: {error.strerror}; make room and go on with --resume")
+        )
+        sys.exit(DiskFullError.exit_code)
     except KeyboardInterrupt:
         err.print("Interrupted.")
         sys.exit(130)

@@ -85,3 +85,9 @@ class ConflictError(TabularayError):
     """What is asked cannot be done in the state that things are in."""
 
     exit_code = 10
+
+
+class DiskFullError(TabularayError):
+    """Nothing more can be written; what was finished is kept."""
+
+    exit_code = 12

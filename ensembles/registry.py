@@ -18,7 +18,7 @@ from ensembles.bundle import read_manifest
 from ensembles.journal import FOLDER, Event, Journal
 from ensembles.replay import Entry, State
 from ensembles.rollouts import Plan, Rollout
-from ensembles.stores import Store, open_store
+from ensembles.stores import LocalStore, Store, open_store
 from ensembles.versions import ModelVersion
 from errors import ConfigError, ModelNotFoundError
 
@@ -29,6 +29,16 @@ AUTO = "auto"
 NAME = re.compile(r"\w[\w.-]{0,99}")
 ALIAS = re.compile(r"[\w-]{1,100}")
 MODEL_ID = re.compile(r"(?P<name>[^:@]+)(?::(?P<version>\d+)|@(?P<alias>[\w-]+))?")
+
+
+def check_registry(where: str) -> None:
+    """Find out before long work that a model can be registered after it; of stores elsewhere, when that is done.
+
+    Raises: ConfigError: the folder cannot be written.
+    """
+    store = open_store(where)
+    if isinstance(store, LocalStore):
+        store.check_writable()
 
 
 class Registry:

@@ -75,6 +75,21 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def check_writable(self) -> None:
+        """Find out whether something can be written, by writing it and taking it away again.
+
+        Raises: ConfigError: it cannot.
+        """
+        there = next((folder for folder in (self.root, *self.root.parents) if folder.exists()), self.root)
+        probe = there / f".probe-{uuid.uuid4().hex}"
+        try:
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise ConfigError(
+                f"registry={self.where}: cannot be written: {error.strerror} ({there})"
+            ) from None
+
     def has(self, path: str) -> bool:
         """Whether there is such a file."""
         return (self.root / path).is_file()

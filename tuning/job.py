@@ -15,8 +15,8 @@ from configs.sources import mask_secrets
 from data.dataset import TabularDataset
 from data.examination import Examination
 from data.metrics import Metric, get_metric
-from ensembles.registry import Registry
-from errors import ConfigError, TrainingError
+from ensembles.registry import Registry, check_registry
+from errors import ConfigError, TabularayError, TrainingError
 from models.base import FitContext
 from models.trials import StoredTrial, read_trials
 from tuning.budget import Budget
@@ -54,6 +54,7 @@ def run_job(
     Raises: ConfigError, DataError: before any work. TrainingError: too many trials failed, or none finished.
     """
     plan = plan_sweep(config)
+    check_registry(config.registry)
     on_plan(plan)
     run = create_run(plan.config)
     with run.driven():
@@ -88,12 +89,15 @@ def resume_job(
                 f"{run.path}: the run is finished; to search on, give it more: search.num_trials=N or "
                 "search.time_budget_s=S; for another ensemble: tabularay ensemble"
             )
-        plan = plan_resumed(run, config)
+        # A run that ended before its table was stored begins anew, under its name.
+        plan = plan_resumed(run, config) if run.dataset.exists() else plan_sweep(config)
+        check_registry(config.registry)
         on_plan(plan)
         run.mend_events()
         used = run.used_s()
         run.begin_again(plan.config)
-        return _finish_job(run, plan, started - used, console, read_trials(run.trials), on_found)
+        trials = read_trials(run.trials) if run.has_begun() else None
+        return _finish_job(run, plan, started - used, console, trials, on_found)
 
 
 def _finish_job(
@@ -108,7 +112,11 @@ def _finish_job(
     config = plan.config
     has_test = plan.dataset.y_test is not None
     budget = Budget(started, config.search.time_budget_s, has_test, config.ensemble.refit)
-    sweep = run_sweep(run, plan, budget, console, trials, on_found)
+    try:
+        sweep = run_sweep(run, plan, budget, console, trials, on_found)
+    except TabularayError as error:  # so that it is known to have failed, not to be lost
+        run.write_result({"run": str(run.path), "error": str(error)})
+        raise
     searched = budget.elapsed_s()
     result: dict[str, Any] = {"run": str(run.path), "interrupted": sweep.interrupted, **_count(sweep.totals)}
     result["examined"] = _examined(run)

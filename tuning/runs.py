@@ -114,6 +114,8 @@ class Run:
     def used_s(self) -> float:
         """Seconds of its time that the sweep's sessions have used, up to the last sign of life."""
         started, last = 0.0, ""
+        if not self.has_begun():
+            return 0.0
         with self.events.open(encoding="utf-8") as file:
             for line in file:
                 if line.startswith(SESSION_STARTS) and line.endswith("\n"):
@@ -122,9 +124,19 @@ class Run:
         end = max(json.loads(last)["time"] if last else 0.0, self.driver.stat().st_mtime)
         return max(0.0, end - started) if started else 0.0
 
+    def has_begun(self) -> bool:
+        """Whether a session of the sweep got as far as to say so."""
+        if not self.events.exists():
+            return False
+        with self.events.open(encoding="utf-8", errors="replace") as file:
+            return any(line.startswith(SESSION_STARTS) and line.endswith("\n") for line in file)
+
     def is_finished(self) -> bool:
-        """Whether the run ended with a model."""
-        return self.result.is_file() and "model_id" in json.loads(self.result.read_text("utf-8"))
+        """Whether the run ended with a model; a result that is half written is none."""
+        try:
+            return "model_id" in json.loads(self.result.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return False
 
     def begin_again(self, config: JobConfig) -> None:
         """Make ready for another session: what it will write anew goes, its trials stay.
@@ -138,6 +150,8 @@ class Run:
 
     def mend_events(self) -> None:
         """Cut off half a line that a killed process left at the end of the events."""
+        if not self.events.exists():
+            return
         with self.events.open("r+b") as file:
             text = file.read()
             file.truncate(text.rfind(b"\n") + 1)

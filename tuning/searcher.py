@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 from configs.schema import ResourcesConfig
 from data.metrics import Metric
 from ensembles.running import Entry
+from errors import TrainingError
 from models.trials import StoredTrial
 from tuning.budget import Budget
 from tuning.choice import CHOICES
@@ -171,9 +172,12 @@ class FamilySearcher(Searcher):
     def restore_trials(self, trials: list[StoredTrial]) -> None:
         """Take in the trials that an earlier session of this sweep left, in the order of their numbers.
 
-        Ended trials count as they ended; the others are proposed again, first of all, under their numbers.
+        Ended trials count as they ended; the others are proposed again, first of all, under their numbers. So is one
+        that was proposed and never begun, and left no trace but a gap; without a time budget it is the same again.
         """
         for trial in sorted(trials, key=lambda t: t.number):
+            while self.lag is not None and self.ledger.next_number < trial.number:
+                self._fill(self.ledger.next_number)
             if trial.origin == QUICK and trial.state in OUTCOMES:
                 self._restore_quick(trial)
                 continue
@@ -191,6 +195,15 @@ class FamilySearcher(Searcher):
             else:
                 self.standing.proposed(trial.number)
                 self._again.append(trial.number)
+
+    def _fill(self, number: int) -> None:
+        """Propose a trial that is missing, as it was: by the trials that it could see."""
+        self._see(number - self.lag)
+        choice = self._choose()
+        if choice is None:
+            raise TrainingError(f"trial {number} is missing and cannot be proposed again")
+        self._propose(number, *choice)
+        self._again.append(number)
 
     def _restore_quick(self, trial: StoredTrial) -> None:
         """A quick trial may be in the ensemble; it says nothing of its family, whose points it is none of."""

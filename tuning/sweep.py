@@ -63,7 +63,7 @@ def run_sweep(
         run_search = beside.submit(_import_search)
         examined = beside.submit(_examine, run, plan)
         quick = beside.submit(fit_quick, run, plan, budget) if trials is None else None
-        if trials is None:
+        if trials is None or not run.dataset.exists():
             plan.dataset.save(run.dataset)
         from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
 

@@ -3,7 +3,6 @@
 import json
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from ray.tune.search import Searcher
 
 from configs.load import load_config
 from errors import ConfigError
-from models.trials import FoldRecord, StoredTrial, read_trials
+from models.trials import read_trials
 from tests.tuning.test_searcher import make, simulate
 from tuning.budget import Budget
 from tuning.cost import ROUNDS, least_trial_s, quick_size
@@ -128,20 +127,3 @@ def test_the_search_goes_on_after_it_as_if_it_were_not(tmp_path):
     assert [p["number"] for p in proposed] == [1, 2, 3, 4]
     assert {p["family"] for p in proposed[:2]} == {"lightgbm", "dnn"}
     searcher.finish()
-
-
-def test_numbers_go_on_after_a_gap(tmp_path):
-    """A trial that was proposed and never begun left no file; its number is passed over."""
-    trials = [t for t in (plain(n) for n in range(5)) if t.number != 2]
-    searcher = make(tmp_path, 8, name="gap")
-    searcher.restore_trials(trials)
-    proposed = simulate(searcher, lambda ids: ids[0])
-    assert [p["number"] for p in proposed] == [5, 6, 7, 8]
-    searcher.finish()
-
-
-def plain(number):
-    params = {"lr": 0.01 + number / 500}
-    folds = tuple(FoldRecord(k, 0.5, 0.1, 0.1) for k in range(3))
-    path = Path(f"{number:04d}-dnn")
-    return StoredTrial(path, number, "dnn", params, 0, "tpe", "completed", "all folds finished", folds)
