@@ -30,9 +30,14 @@ def finished(tmp_path_factory):
     return folder
 
 
+def whole(folder):
+    """The run that was not disturbed."""
+    return Run(min((folder / "runs").iterdir()))
+
+
 def cut(folder, name, *gone):
     """A copy of the run from which some files are missing, as if it had ended before they were there."""
-    source = find_run("latest", folder / "runs").path
+    source = whole(folder).path
     shutil.copytree(source, folder / "cut" / name, dirs_exist_ok=True)
     run = Run(folder / "cut" / name)
     for each in ("result.json", *gone):
@@ -101,11 +106,11 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
 
 def test_events_cut_at_any_byte_are_mended(finished):
     run = cut(finished, "bytes")
-    whole = find_run("latest", finished / "runs").events.read_bytes()
-    first = whole.index(b"\n") + 1
-    for n_bytes in [*range(0, len(whole), max(1, len(whole) // 300)), first - 1, first, len(whole)]:
-        run.events.write_bytes(whole[:n_bytes])
+    text = whole(finished).events.read_bytes()
+    first = text.index(b"\n") + 1
+    for n_bytes in [*range(0, len(text), max(1, len(text) // 300)), first - 1, first, len(text)]:
+        run.events.write_bytes(text[:n_bytes])
         run.mend_events()
-        assert run.events.read_bytes() == whole[: whole[:n_bytes].rfind(b"\n") + 1]
+        assert run.events.read_bytes() == text[: text[:n_bytes].rfind(b"\n") + 1]
         assert run.has_begun() == (n_bytes >= first)
         assert run.used_s() >= 0
