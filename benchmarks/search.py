@@ -123,7 +123,7 @@ class Replay:
         self.ensemble = RunningEnsemble(tape.y[self.rows], tape.loss)
         self.playing: dict[int, Taped] = {}
         knows = SimpleNamespace(
-            rung=lambda number, n: self.ledger.rung(number, n, len(self.ledger)), entry=self._entry
+            rung=lambda number, n: self.ledger.rung(number, n, self.ledger.n_searched), entry=self._entry
         )
         self.scheduler = make_scheduler(
             SearchConfig(scheduler=scheduler), knows, tape.metric.mode, tape.n_folds
@@ -158,7 +158,7 @@ class Replay:
             return
         fresh = [f for f in open_ if not facts[f].n_proposed]
         family = fresh[0] if fresh else self.choose(open_, self.ledger)[0]
-        trial, number = self.queues[family][facts[family].n_proposed], len(self.ledger)
+        trial, number = self.queues[family][facts[family].n_proposed], self.ledger.n_searched
         self.ledger.add(Proposal(number, family, {}, trial.origin, ""))
         self.playing[number] = trial
         heapq.heappush(events, (now + trial.seconds[0], number, 1))

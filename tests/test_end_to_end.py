@@ -36,7 +36,11 @@ def test_every_family_ran_all_folds_and_the_best_ones_are_the_ensemble(job):
     assert job.result["n_failed"] == 0
     sign = -1 if job.result["metric"] in ("log_loss", "rmse") else 1
     scores = job.result["scores"]
-    assert sign * scores["oof"] >= sign * scores["oof_best_single"]
+    # Cross-fitted it may score a little less than the best of all, which was chosen on these very rows.
+    slack = 0.05 * abs(scores["oof_best_single"])
+    assert sign * scores["oof"] >= sign * scores["oof_best_single"] - slack
+    if "simpler" in scores:
+        assert len(job.result["members"]) == 1
     assert set(scores["test"]) == {"ensemble", "best_single", "untuned_lightgbm"}
     assert job.result["test_looks"] == 1
 

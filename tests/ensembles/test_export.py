@@ -56,12 +56,12 @@ def members(dataset):
 
 def test_all_that_is_known_is_kept(dataset, members, tmp_path):
     conformal = {"kind": "set", "scores": [0.1, 0.2]}
-    threshold = {"value": 0.3, "for": "f1"}
+    threshold = {"threshold": 0.3, "for": "f1"}
     contents = Contents(dataset, members, TEMPERATURE, conformal, threshold, facts=FACTS)
     write_bundle(tmp_path / "bundle", contents)
     bundle = load_bundle(tmp_path / "bundle")
     assert (bundle.calibration, bundle.conformal, bundle.threshold) == (TEMPERATURE, conformal, threshold)
-    assert bundle.background.shape == (64, 3)
+    assert bundle.background.shape == (min(128, dataset.n_rows), 3)
     assert bundle.background.dtype == np.float32
     known = {row.tobytes() for row in np.asarray(dataset.X)}
     assert all(row.tobytes() in known for row in bundle.background)
