@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # selection, writing and export only; with them every member predicts, and the baseline is trained.
 RESERVE = (0.08, 4.0, 40.0)
 RESERVE_WITH_TEST = (0.12, 6.0, 90.0)
+SHORT_S = 20.0
 # What fitting members once more on all rows may take besides: every member, or boosted trees only.
 RESERVE_REFIT: dict[bool | str, tuple[float, float, float]] = {
     True: (0.15, 5.0, 600.0),
@@ -46,6 +47,11 @@ class Budget:
     def search_end(self) -> float | None:
         """time.time() at which every fit has ended; None: never."""
         return None if self.total_s is None else self.start + self.total_s - self.reserve_s
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is too little to start a cluster for, however much of it is left."""
+        return self.total_s is not None and self.total_s <= SHORT_S
 
     def left_s(self) -> float:
         """Seconds of search left; infinite without a limit."""

@@ -67,7 +67,7 @@ def run_sweep(
             plan.dataset.save(run.dataset)
         from tuning.cluster import connected  # noqa: PLC0415 - brings Ray
 
-        alone = quick is not None and budget.left_s() < RAY_NEEDS_S
+        alone = quick is not None and budget.is_short and budget.left_s() < RAY_NEEDS_S
         with nullcontext() if alone else connected(plan.config.cluster):
             search, examination = run_search.result(), examined.result()
             if examination is not None:
